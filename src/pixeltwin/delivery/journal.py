@@ -1,0 +1,99 @@
+"""The latest hits and what became of each: what the Test Events page, the API and the content view show.
+
+A bounded ring in memory. It holds what the twin holds, hashes and no plaintext, and is no promise: the outbox is.
+"""
+
+import asyncio
+import itertools
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Iterator
+
+
+class State(StrEnum):
+    """How far a hit's twin has come."""
+
+    SKIPPED = "skipped"
+    QUEUED = "queued"
+    DUPLICATE = "duplicate"
+    LATER = "later"
+    DELIVERED = "delivered"
+    REFUSED = "refused"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One hit and its twin.
+
+    `hit` is the hit's parameters as they came, decoded, in order. `twin` is the event for Meta, None where there is
+    none; `added` names what it knows and the hit did not (`user_data.em`). `detail` says in one line why the state is
+    what it is: the skip's reason, Meta's answer, the error. `relay` says who brings the browser's copy to Meta.
+    """
+
+    id: str
+    received_at: float
+    pixel_id: str
+    event_name: str
+    event_id: str
+    source_url: str
+    state: State
+    detail: str = ""
+    relay: str = "none"
+    hit: Sequence[tuple[str, str]] = ()
+    twin: Mapping[str, Any] | None = None
+    added: Sequence[str] = field(default=())
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Journal:
+    """The last `size` records by id, and a feed of every change."""
+
+    def __init__(self, size: int = 1000) -> None:
+        self._size = size
+        self._records: OrderedDict[str, Record] = OrderedDict()
+        self._ids = itertools.count(1)
+        self._followers: set[asyncio.Queue[Record]] = set()
+
+    def next_id(self) -> str:
+        return str(next(self._ids))
+
+    def add(self, record: Record) -> None:
+        self._records[record.id] = record
+        while len(self._records) > self._size:
+            self._records.popitem(last=False)
+        self._tell(record)
+
+    def update(self, record_id: str, **changes: Any) -> None:
+        """Change a record; one that has left the ring is left alone."""
+        if record := self._records.get(record_id):
+            self._records[record_id] = replace(record, **changes)
+            self._tell(self._records[record_id])
+
+    def get(self, record_id: str) -> Record | None:
+        return self._records.get(record_id)
+
+    def latest(self, limit: int = 100) -> list[Record]:
+        """The newest records, newest first."""
+        return list(itertools.islice(reversed(self._records.values()), limit))
+
+    @contextmanager
+    def follow(self) -> Iterator[asyncio.Queue[Record]]:
+        """A queue of every record added or changed from now on; a follower that lags loses the oldest."""
+        queue: asyncio.Queue[Record] = asyncio.Queue(maxsize=1000)
+        self._followers.add(queue)
+        try:
+            yield queue
+        finally:
+            self._followers.discard(queue)
+
+    def _tell(self, record: Record) -> None:
+        for queue in self._followers:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(record)
