@@ -7,6 +7,7 @@ config errors and the JSON Schema follow from the files that exist.
 
 import importlib
 import pkgutil
+import sys
 from functools import cache, reduce
 from operator import or_
 from types import ModuleType
@@ -31,6 +32,11 @@ def modules(folder: str) -> tuple[ModuleType, ...]:
     package = importlib.import_module(folder)
     names = sorted(info.name for info in pkgutil.iter_modules(package.__path__))
     return tuple(importlib.import_module(f"{folder}.{name}") for name in names)
+
+
+def module_of(settings: KindSettings) -> ModuleType:
+    """The module of a kind, for the settings it was chosen by."""
+    return sys.modules[type(settings).__module__]
 
 
 def settings(folder: str) -> tuple[type[KindSettings], ...]:

@@ -1,0 +1,1 @@
+"""What an operator sees of a running gateway: the Test Events page, its API, health and metrics. It only reads."""

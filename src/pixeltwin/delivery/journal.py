@@ -5,12 +5,13 @@ A bounded ring in memory. It holds what the twin holds, hashes and no plaintext,
 
 import asyncio
 import itertools
+import secrets
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Iterator
+from typing import Any
 
 
 class State(StrEnum):
@@ -57,11 +58,12 @@ class Journal:
     def __init__(self, size: int = 1000) -> None:
         self._size = size
         self._records: OrderedDict[str, Record] = OrderedDict()
+        self._run = secrets.token_hex(4)  # a queued twin of an earlier run names none of our records
         self._ids = itertools.count(1)
         self._followers: set[asyncio.Queue[Record]] = set()
 
     def next_id(self) -> str:
-        return str(next(self._ids))
+        return f"{self._run}-{next(self._ids)}"
 
     def add(self, record: Record) -> None:
         self._records[record.id] = record

@@ -1,0 +1,5 @@
+"""`python -m pixeltwin`."""
+
+from pixeltwin.cli import app
+
+app()

@@ -1,0 +1,100 @@
+"""A server event as the Conversions API takes it (PROTOCOL 1.4 to 1.7).
+
+Fields are Meta's, None where not sent. An empty `data_processing_options` is sent: it means "explicitly not limited".
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pixeltwin.capi.hashes import Sha256
+
+type Hashes = tuple[Sha256, ...]
+
+ActionSource = Literal[
+    "email",
+    "website",
+    "app",
+    "phone_call",
+    "chat",
+    "physical_store",
+    "system_generated",
+    "business_messaging",
+    "other",
+]
+
+
+class UserData(BaseModel):
+    """Who the event is about. Hashed keys take SHA-256 values only, so plaintext cannot be sent by mistake."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    em: Hashes | None = None
+    ph: Hashes | None = None
+    fn: Hashes | None = None
+    ln: Hashes | None = None
+    ge: Hashes | None = None
+    db: Hashes | None = None
+    ct: Hashes | None = None
+    st: Hashes | None = None
+    zp: Hashes | None = None
+    country: Hashes | None = None
+    external_id: Hashes | None = None
+    client_ip_address: str | None = None
+    client_user_agent: str | None = None
+    fbc: str | None = None
+    fbp: str | None = None
+
+
+HASHED: Final = ("em", "ph", "fn", "ln", "ge", "db", "ct", "st", "zp", "country", "external_id")
+
+
+class Content(BaseModel):
+    """One product of an event."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    id: str
+    quantity: int | None = None
+    item_price: float | None = None
+
+
+class CustomData(BaseModel):
+    """What the event is about. Any other key is a custom property of the advertiser's (PROTOCOL 1.6)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    value: float | None = None
+    currency: str | None = None
+    content_ids: tuple[str, ...] | None = None
+    contents: tuple[Content, ...] | None = None
+    num_items: int | None = None
+    predicted_ltv: float | None = None
+    net_revenue: float | None = None
+
+
+class ServerEvent(BaseModel):
+    """One event. `event_time` is unix seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event_name: str
+    event_time: int
+    event_id: str
+    action_source: ActionSource = "website"
+    event_source_url: str | None = None
+    referrer_url: str | None = None
+    user_data: UserData
+    custom_data: CustomData | None = None
+    data_processing_options: tuple[str, ...] | None = None
+    data_processing_options_country: int | None = None
+    data_processing_options_state: int | None = None
+    opt_out: bool | None = None
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The event as Meta gets it: nothing that is None, no empty custom_data."""
+        event = self.model_dump(mode="json", exclude_none=True)
+        if not event.get("custom_data"):
+            event.pop("custom_data", None)
+        return event

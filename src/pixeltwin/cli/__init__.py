@@ -1,0 +1,79 @@
+"""The command line. Exit codes: 0 fine, 1 found problems, 2 usage, 3 gateway not reachable."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pixeltwin import __version__
+from pixeltwin.errors import ConfigError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="A first-party gateway for the Meta Pixel.")
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The config file.")]
+
+
+@app.callback(invoke_without_command=True)
+def main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(f"pixeltwin {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(config: ConfigFile) -> None:
+    """Run the gateway."""
+    from pixeltwin.cli.run import run_gateway  # mitmproxy takes a second to import: only where it is needed
+
+    _finish(lambda: asyncio.run(run_gateway(config)))
+
+
+@app.command()
+def demo(
+    check: Annotated[bool, typer.Option("--check", help="Drive one scripted visit, print it, exit.")] = False,
+    port_base: Annotated[int, typer.Option(help="The gateway's port; the others follow it.")] = 8080,
+) -> None:
+    """Run a sandbox Meta, a small shop and the gateway on this machine; no account needed."""
+    from pixeltwin.cli.demo import run_demo
+
+    _finish(lambda: asyncio.run(run_demo(check=check, port_base=port_base)))
+
+
+@app.command()
+def sandbox(
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 9100,
+    journal: Annotated[Path | None, typer.Option(help="Append every request to this file.")] = None,
+) -> None:
+    """Run the sandbox Meta alone."""
+    from pixeltwin.cli.sandbox import run_sandbox
+
+    _finish(lambda: asyncio.run(run_sandbox(port=port, journal=journal)))
+
+
+@app.command()
+def validate(config: ConfigFile) -> None:
+    """Check a config file."""
+    from pixeltwin.config import load_config
+
+    def check() -> int:
+        loaded = load_config(config)
+        typer.echo(f"{config}: fine, {len(loaded.pixels)} pixel(s)")
+        return 0
+
+    _finish(check)
+
+
+def _finish(work: Callable[[], int]) -> None:
+    """Exit with the work's code; what the user can mend is said without a traceback."""
+    try:
+        code = work()
+    except (ConfigError, OSError) as error:
+        errors.print(str(error), style="red", markup=False)
+        code = 1
+    except KeyboardInterrupt:
+        code = 130
+    raise typer.Exit(code)

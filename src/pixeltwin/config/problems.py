@@ -1,0 +1,187 @@
+"""From what went wrong to what a person reads: found this, write that.
+
+No secret gets out here. Values that came out of a `${…}` are shown as `${…}`, values of secret options are not
+shown, and in the quoted line of the file whatever looks like a secret is covered.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+
+from pydantic import BaseModel, SecretStr
+from pydantic_core import ErrorDetails
+
+from pixeltwin import kinds
+from pixeltwin.errors import Problem
+
+from .document import Document, Fault, Loc
+from .interpolation import is_interpolated
+
+_WIDTH: Final = 120  # columns of a quoted line; a longer one would bury the message
+_LONGEST: Final = 2000  # characters of any text; also keeps the patterns below quick
+_SHORT: Final = 8  # shorter values are no secrets, and would be found everywhere
+
+_KEYED: Final = re.compile(
+    r"""(?P<key>[\w-]*(?:token|secret|passw|key)[\w-]*["']?\s*:\s+)
+        (?: (?P<kept>["']?\$\{(?:file:[^}]*|\w+)\}["']?(?=[\s,}\]]|$))
+          | (?P<value>"(?:\\.|[^"\\])*" | '[^']*' | .+?(?=,\s+["']?\w+["']?\s*:|\s+\}|$)) )""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# Meta's tokens and base64 mix capitals, small letters and digits; the other common form of a key is hex.
+_RUN: Final = re.compile(
+    r"\$\{\w+ | (?=[\w-]*[0-9])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{20,} | [0-9a-fA-F]{32,}", re.VERBOSE
+)
+
+
+def did_you_mean(word: str, known: list[str], nothing: str = "remove it") -> str:
+    """The remedy for a name that is not among the known ones."""
+    if not known:
+        return nothing
+    close = get_close_matches(word, known, 1)
+    return f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known[:20])}"
+
+
+class Explainer:
+    """Explains pydantic's errors about a document."""
+
+    def __init__(self, document: Document, places: list[tuple[Loc, type]]) -> None:
+        self._document = document
+        self._models = {loc: model for loc, model in places if issubclass(model, BaseModel)}
+        self._secrets = {loc for loc, kind in places if issubclass(kind, SecretStr)}
+        self._unknown_keys: set[Loc] = set()
+
+    def literal_secrets(self) -> list[Fault]:
+        """The secrets that stand in the file itself."""
+        raw = self._document.raw
+        written = [loc for loc in self._secrets if loc in raw and self._document.at(loc) not in {None, ""}]
+        return [self._literal(loc) for loc in written if not is_interpolated(raw[loc])]
+
+    def covers(self) -> dict[str, str]:
+        """What must not be shown, longest first, and what is shown instead."""
+        filled = {value: _without_default(self._document.raw[loc]) for loc, value in self._document.filled.items()}
+        hidden = {self._document.raw.get(loc, "") for loc in self._secrets | self._unknown_keys}
+        covers = {value: "*" * len(value) for value in hidden if not is_interpolated(value)} | filled
+        return {value: covers[value] for value in sorted(covers, key=len, reverse=True) if len(value) >= _SHORT}
+
+    def explain(self, error: ErrorDetails) -> Fault:
+        """One error as a fault."""
+        loc = self._document.resolve(error["loc"])
+        if error["type"] == "missing":
+            return self._missing(loc, str(error["loc"][-1]))
+        if error["type"] == "extra_forbidden":
+            return self._unknown(loc)
+        if error["loc"][-1:] == ("[key]",):
+            return Fault(loc, self._document.key_spot(loc), repr(loc[-1]), error["msg"])
+        if error["type"] == "union_tag_invalid":
+            loc = (*loc, "kind")
+        found = FOUND.get(error["type"]) or self._shown(loc)
+        spot = self._document.key_spot(loc) if self._is_secret(loc) else self._document.value_spot(loc)
+        return Fault(loc, spot, found, REMEDIES.get(error["type"], _as_it_says)(error))
+
+    def _literal(self, loc: Loc) -> Fault:
+        remedy = 'write "${NAME}" or "${file:/path}", and keep the secret out of the file'
+        return Fault(loc, self._document.key_spot(loc), "a secret in plain text", remedy)
+
+    def _missing(self, loc: Loc, name: str) -> Fault:
+        hint = _kind_hint(loc) if name == "kind" else HINTS.get(name, f"add `{name}: …`")
+        return Fault((*loc, name), self._document.value_spot(loc), "missing", hint)
+
+    def _unknown(self, loc: Loc) -> Fault:
+        model = self._models.get(loc[:-1])
+        known = list(model.model_fields) if model else []
+        self._unknown_keys.add(loc)
+        return Fault(loc, self._document.key_spot(loc), UNKNOWN, did_you_mean(str(loc[-1]), known))
+
+    def _is_secret(self, loc: Loc) -> bool:
+        return any(loc[:length] in self._secrets for length in range(len(loc) + 1))
+
+    def _shown(self, loc: Loc) -> str:
+        if self._is_secret(loc):
+            return "a value that is not shown here" if self._document.raw.get(loc) else "no value"
+        if loc in self._document.raw:
+            return repr(self._document.raw[loc][:60]) if self._document.raw[loc] else "no value"
+        return "a list" if isinstance(self._document.at(loc), list) else "`name: value` pairs"
+
+
+def dress(fault: Fault, file: str, lines: list[str], covers: Mapping[str, str]) -> Problem:
+    """The fault as the reader sees it. `covers` says what is shown in place of what."""
+
+    def clean(text: str) -> str:
+        for value, shown in covers.items():
+            text = text.replace(value, shown)
+        text = _RUN.sub(_cover_run, text[:_LONGEST])
+        return text if text.isprintable() else repr(text)  # no file may steer the reader's terminal
+
+    line, column = fault.spot
+    source = clean(_quoted(lines, line, column, fault.found == UNKNOWN))
+    return Problem(file, line, column, clean(key_text(fault.loc)), clean(fault.found), clean(fault.remedy), source)
+
+
+def key_text(loc: Loc) -> str:
+    """The path of an option as people write it: `pixels[0].hosts`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).lstrip(".") or "the file"
+
+
+def _quoted(lines: list[str], line: int, column: int, is_unknown: bool) -> str:
+    text = lines[line - 1] if 0 < line <= len(lines) else ""
+    if is_unknown:  # a mistyped `access_token` has a token behind it
+        text = text[: column - 1] + re.sub(r"(?<=:)\s+(?!\$\{\w+\}\s*$).*", " …", text[column - 1 :])
+    text = _KEYED.sub(_cover_value, text[:_LONGEST])
+    if not text.isprintable() or column > _WIDTH:
+        return ""
+    return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+
+
+def _without_default(text: str) -> str:
+    return re.sub(r":-[^}]*", "", text)
+
+
+def _cover_value(match: re.Match[str]) -> str:
+    return match[0] if match["kept"] else match["key"] + "*" * len(match["value"])
+
+
+def _cover_run(match: re.Match[str]) -> str:
+    return match[0] if match[0].startswith("$") else "*" * len(match[0])
+
+
+def _as_it_says(error: ErrorDetails) -> str:
+    return error["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+
+
+def _kind_hint(loc: Loc) -> str:
+    folder = FOLDERS.get(loc[0])
+    names = [module.__name__.rpartition(".")[2] for module in kinds.modules(folder)] if folder else ["…"]
+    return f"say which kind: {' or '.join(f'`kind: {name}`' for name in names)}"
+
+
+def _context(error: ErrorDetails, name: str) -> Any:
+    return error.get("ctx", {}).get(name, "")
+
+
+HINTS: Final = {
+    "pixels": 'add a pixel: `pixels: [{ id: "…", access_token: "${NAME}" }]`',
+    "access_token": 'add `access_token: "${NAME}"`, with the token in that variable',
+    "id": 'add `id: "…"`, the pixel\'s digits',
+}
+FOLDERS: Final[dict[str | int, str]] = {"outbox": "pixeltwin.outboxes", "sources": "pixeltwin.sources"}
+UNKNOWN: Final = "unknown key"
+FOUND: Final = {
+    "unknown_element": "nothing that is known here",
+    "union_tag_not_found": "no kind",
+}
+PAIRS: Final = "write `name: value` pairs"
+
+REMEDIES: Final[dict[str, Callable[[ErrorDetails], str]]] = {
+    "literal_error": lambda error: f"use {_context(error, 'expected')}",
+    "union_tag_invalid": lambda error: f"its kind is one of {_context(error, 'expected_tags')}",
+    "union_tag_not_found": lambda error: _kind_hint(error["loc"]),
+    "unknown_element": lambda error: f"say where it is read from: {', '.join(_context(error, 'known'))}",
+    "model_type": lambda error: PAIRS,
+    "model_attributes_type": lambda error: PAIRS,
+    "dict_type": lambda error: PAIRS,
+    "mapping_type": lambda error: PAIRS,
+    "tuple_type": lambda error: "write a list, such as [a, b]",
+    "list_type": lambda error: "write a list, such as [a, b]",
+    "string_type": lambda error: "write text, in quotes",
+}

@@ -1,0 +1,5 @@
+"""The gateway: everything between a hit's arrival and its twin's delivery, free of any proxy."""
+
+from pixeltwin.gateway.gateway import Gateway, Handled, Relay
+
+__all__ = ["Gateway", "Handled", "Relay"]

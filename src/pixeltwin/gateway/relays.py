@@ -1,0 +1,20 @@
+"""What the worker does with relayed copies: nothing but count them."""
+
+from collections.abc import Mapping, Sequence
+
+from pixeltwin.delivery.outbox import Item, Outcome
+from pixeltwin.delivery.worker import Prepared, Ready
+from pixeltwin.telemetry import RELAYS
+
+
+class Relays:
+    """Hands the browser's copies on as they are. `names` are the pixels' names by id."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    async def prepare(self, items: Sequence[Item]) -> dict[int, Prepared]:
+        return {item.seq: Ready(item.payload) for item in items}
+
+    def report(self, item: Item, outcome: Outcome, detail: str) -> None:
+        RELAYS.labels(self._names.get(item.pixel_id, "other"), type(outcome).__name__.lower()).inc()

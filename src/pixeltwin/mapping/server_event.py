@@ -1,0 +1,95 @@
+"""A pixel hit as a server event: the table of PROTOCOL section 5."""
+
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from pixeltwin.capi.event import HASHED, ServerEvent, UserData
+from pixeltwin.capi.hashes import as_hash
+from pixeltwin.mapping.custom_data import custom_data, whole_number
+from pixeltwin.pixel import browser_id
+from pixeltwin.pixel.hit import PixelHit
+from pixeltwin.pixel.request import HitRequest
+
+CLOCK: Final = re.compile(r"[0-9]{1,15}")
+MAX_AGE: Final = 7 * 24 * 3600  # seconds; one older event makes Meta refuse the request (2804003)
+
+
+def server_event(hit: PixelHit, request: HitRequest, *, event_id: str, client_ip: str | None) -> ServerEvent:
+    """The event for a hit; what only our own servers know is added when the twin is sealed."""
+    return ServerEvent(
+        event_name=hit.event_name,
+        event_time=event_time(hit.get("ts"), request.received_at),
+        event_id=event_id,
+        event_source_url=source_url(hit, request),
+        referrer_url=hit.get("rl") or None,
+        user_data=user_data(hit, request, client_ip),
+        custom_data=custom_data(hit.group("cd")),
+        **data_processing(hit),
+    )
+
+
+def source_url(hit: PixelHit, request: HitRequest) -> str | None:
+    """The page's address: `dl`, or the Referer of an image tag that has none. None when it is no web page."""
+    address = hit.get("dl") or request.header("referer")
+    return address if is_web_page(address) else None
+
+
+def is_web_page(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # such as an unclosed [ in the host
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
+
+
+def event_time(ts: str, received_at: float) -> int:
+    """`ts` (ms) in seconds. Client clocks lie: a time to come or over 7 days old becomes the time of receipt."""
+    moment = int(ts) // 1000 if CLOCK.fullmatch(ts) else 0
+    return moment if received_at - MAX_AGE < moment <= received_at else int(received_at)
+
+
+def user_data(hit: PixelHit, request: HitRequest, client_ip: str | None) -> UserData:
+    """Who it was, as the browser says. Masks (`cud`) and alternate hashes (`aud`) are ignored (PROTOCOL 3.6)."""
+    return UserData(
+        **_hashes(hit),
+        client_ip_address=client_ip,
+        client_user_agent=request.header("user-agent") or None,
+        fbp=browser_id.valid(hit.get("fbp")) or browser_id.valid(request.cookies().get("_fbp", "")),
+        fbc=_fbc(hit, request),
+    )
+
+
+def data_processing(hit: PixelHit) -> dict[str, Any]:
+    """Limited data use as the page set it. `dpo=` without a value is an explicit "not limited" (PROTOCOL 3.5).
+
+    Limited without a usable country and state stays limited: 0 and 0 let Meta geolocate (PROTOCOL 1.7).
+    """
+    if not hit.has("dpo"):
+        return {}
+    options = tuple(option for option in hit.get("dpo").split(",") if option)
+    if not options:
+        return {"data_processing_options": ()}
+    country, state = whole_number(hit.get("dpoco")), whole_number(hit.get("dpost"))
+    if country is None or state is None:
+        country = state = 0
+    return {
+        "data_processing_options": options,
+        "data_processing_options_country": country,
+        "data_processing_options_state": state,
+    }
+
+
+def _hashes(hit: PixelHit) -> dict[str, tuple[str, ...]]:
+    given, from_form = hit.group("ud"), hit.group("udff")
+    found = {key: as_hash(given.get(key, "")) or as_hash(from_form.get(key, "")) for key in HASHED}
+    return {key: (value,) for key, value in found.items() if value}
+
+
+def _fbc(hit: PixelHit, request: HitRequest) -> str | None:
+    known = browser_id.valid(hit.get("fbc")) or browser_id.valid(request.cookies().get("_fbc", ""))
+    if known:
+        return known
+    page = hit.get("dl")
+    click = browser_id.click_id(page)
+    return browser_id.fbc_of_click(click, urlsplit(page).hostname or "", request.received_at) if click else None

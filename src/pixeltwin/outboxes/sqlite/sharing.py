@@ -1,0 +1,63 @@
+"""One file, one writer: those who open the same path in one process share it, another process is turned away.
+
+mitmproxy's hot reload starts the new addon while the old one still drains, so two openers are ordinary.
+"""
+
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from pixeltwin.outboxes.sqlite.file import connect, lock
+from pixeltwin.outboxes.sqlite.store import Store
+from pixeltwin.outboxes.sqlite.writer import Writer
+
+
+@dataclass(slots=True)
+class Shared:
+    """An open file and how many have opened it."""
+
+    writer: Writer
+    db: apsw.Connection
+    lock: int
+    openers: int = 0
+
+    def close(self) -> None:
+        self.writer.stop()
+        self.db.close()
+        os.close(self.lock)
+
+
+_shared: Final[dict[Path, Shared]] = {}
+_changing: Final = threading.Lock()  # an opener that meets the last close waits for its end
+
+
+def acquire(path: Path) -> Writer:
+    """The writer of the file, started for the first opener. Blocks; raises OSError where the file is not to be had."""
+    with _changing:
+        if path not in _shared:
+            _shared[path] = _open(path)
+        _shared[path].openers += 1
+        return _shared[path].writer
+
+
+def release(path: Path) -> None:
+    """Undo one `acquire`; the last one finishes the work, closes the file and frees the lock. Blocks."""
+    with _changing:
+        _shared[path].openers -= 1
+        if not _shared[path].openers:
+            _shared.pop(path).close()
+
+
+def _open(path: Path) -> Shared:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    held = lock(path)
+    try:
+        db = connect(path)
+    except BaseException:
+        os.close(held)
+        raise
+    return Shared(Writer(Store(db)), db, held)

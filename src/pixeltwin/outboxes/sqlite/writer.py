@@ -1,0 +1,169 @@
+"""One thread does everything that is done to the file, and does together what waits together.
+
+An fsync costs the same for one hit as for five hundred, so all commands that wait become one transaction. Their
+tasks hear of it after the commit, with one call into their event loop.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pixeltwin.outboxes.sqlite.store import Store
+
+MAX_GROUP: Final = 1000  # entries; bounds how long the first of a group waits for the last
+
+
+@dataclass(frozen=True, slots=True)
+class Command[T]:
+    work: Callable[[Store], T]
+    future: asyncio.Future[T]
+
+
+@dataclass(slots=True, eq=False)
+class Waiter:
+    """Somebody who waits for a destination. `asked_at` is the asker's time, the others are monotonic."""
+
+    destination: str
+    seconds: float
+    asked_at: float
+    began: float
+    future: asyncio.Future[None]
+    look_at: float = 0.0
+
+
+type Entry = Command[Any] | Waiter | None  # None: stop
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a task is told: the value, or the error to raise."""
+
+    future: asyncio.Future[Any]
+    value: Any = None
+    error: Exception | None = None
+
+    def tell(self) -> None:
+        if self.future.done():  # its task was cancelled
+            return
+        if self.error:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.value)
+
+
+class Writer:
+    """The thread of one store. Any task of any event loop may call it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+        self._waiters: list[Waiter] = []
+        # A daemon: whoever ends without closing has lost nothing that was acknowledged.
+        self._thread = threading.Thread(target=self._serve, name="outbox", daemon=True)
+        self._thread.start()
+
+    @property
+    def commits(self) -> int:
+        return self._store.commits
+
+    async def do[T](self, work: Callable[[Store], T]) -> T:
+        """The result of the work, once it is durable. What the work raises is raised here."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._entries.put(Command(work, future))
+        return await future
+
+    async def wait(self, destination: str, *, seconds: float, now: float) -> None:
+        """Return when something of the destination may have become due, or after so many seconds."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._entries.put(Waiter(destination, seconds, now, time.monotonic(), future))
+        await future
+
+    def stop(self) -> None:
+        """Finish what was asked for so far and end the thread; blocks until it has."""
+        self._entries.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        stopping = False
+        while not stopping:
+            entries = self._next_entries()
+            stopping = None in entries
+            answers = self._attempt([entry for entry in entries if isinstance(entry, Command)])
+            self._waiters += [entry for entry in entries if isinstance(entry, Waiter)]
+            answers += self._wake(everybody=stopping)
+            _tell(answers)
+
+    def _next_entries(self) -> list[Entry]:
+        """Everything that waits by now; nothing when it is time to look after a waiter."""
+        entries: list[Entry] = []
+        with suppress(queue.Empty):
+            entries.append(self._entries.get(timeout=self._pause()))
+            while len(entries) < MAX_GROUP:
+                entries.append(self._entries.get_nowait())
+        return entries
+
+    def _pause(self) -> float | None:
+        if not self._waiters:
+            return None
+        wanted = min(waiter.look_at for waiter in self._waiters) - time.monotonic()
+        return min(max(0.0, wanted), threading.TIMEOUT_MAX)
+
+    def _attempt(self, commands: Sequence[Command[Any]]) -> list[Answer]:
+        """Do the commands in one transaction; should that fail, one by one, so that a bad one fails alone."""
+        if not commands:
+            return []
+        try:
+            with self._store.transaction():
+                values = [command.work(self._store) for command in commands]
+        except Exception as error:
+            if len(commands) == 1:
+                return [Answer(commands[0].future, error=error)]
+            return [answer for command in commands for answer in self._attempt([command])]
+        return [Answer(command.future, value) for command, value in zip(commands, values, strict=True)]
+
+    def _wake(self, *, everybody: bool) -> list[Answer]:
+        """Look after the waiters whose time has come or whose destination was touched."""
+        now = time.monotonic()
+        answers, staying = [], []
+        for waiter in self._waiters:
+            looking = waiter.look_at <= now or waiter.destination in self._store.touched
+            answer = Answer(waiter.future) if everybody else self._look(waiter) if looking else None
+            if answer:
+                answers.append(answer)
+            else:
+                staying.append(waiter)
+        self._waiters = staying
+        self._store.touched.clear()
+        return answers
+
+    def _look(self, waiter: Waiter) -> Answer | None:
+        """The waiter's answer; None while there is nothing for it, and then `look_at` says when to look again."""
+        elapsed = time.monotonic() - waiter.began
+        now = waiter.asked_at + elapsed
+        try:
+            pause = min(self._store.next_due(waiter.destination, now) - now, waiter.seconds - elapsed)
+        except Exception as error:
+            return Answer(waiter.future, error=error)
+        waiter.look_at = time.monotonic() + pause
+        return Answer(waiter.future) if pause <= 0 else None
+
+
+def _tell(answers: Iterable[Answer]) -> None:
+    """Hand the answers to their event loops, one call each."""
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        by_loop[answer.future.get_loop()].append(answer)
+    for loop, theirs in by_loop.items():
+        with suppress(RuntimeError):  # the loop is closed, so nobody waits for these any more
+            loop.call_soon_threadsafe(_tell_all, theirs)
+
+
+def _tell_all(answers: Iterable[Answer]) -> None:
+    for answer in answers:
+        answer.tell()

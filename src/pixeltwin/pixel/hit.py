@@ -1,0 +1,141 @@
+"""A pixel hit: what the browser said happened (PROTOCOL 3.4 and 3.5).
+
+`parse_hit` reads the three encodings the pixel uses: everything in the query of a GET (also noscript images),
+an urlencoded form POST, and a multipart beacon. It never raises: what cannot be read is a `Skip`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qsl
+
+from pixeltwin.pixel import multipart
+from pixeltwin.pixel.request import HitRequest
+from pixeltwin.pixel.skip import Reason, Skip
+
+FORM: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
+
+MATCHING: Final = ("ud[", "udff[", "aud[", "audff[")
+HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
+
+type Parameters = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a hit may weigh: bytes of body, bytes of path and query, number of parameters."""
+
+    body: int = 256 * 1024
+    url: int = 40 * 1024  # in-app browsers send GETs of 32 KiB (PROTOCOL 3.3)
+    params: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PixelHit:
+    """A hit's parameters, decoded, in the order they came, blank values and repeats kept."""
+
+    parameters: Parameters
+    last: Mapping[str, str]
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> "PixelHit":
+        return cls(parameters, dict(parameters))
+
+    def get(self, name: str) -> str:
+        """The parameter's value, of repeated ones the last (PROTOCOL 3.4); empty when missing or blank."""
+        return self.last.get(name, "")
+
+    def has(self, name: str) -> bool:
+        return name in self.last
+
+    def group(self, prefix: str) -> dict[str, str]:
+        """The values of `prefix[key]` by key: `group("cd")` for custom data."""
+        opening = f"{prefix}["
+        return {
+            name[len(opening) : -1]: value
+            for name, value in self.last.items()
+            if name.startswith(opening) and name.endswith("]")
+        }
+
+    def shown(self) -> Parameters:
+        """The parameters as a person may see them: matching data that is no hash stays out of sight."""
+        return tuple((name, _hide(value) if name.startswith(MATCHING) else value) for name, value in self.parameters)
+
+    @property
+    def pixel_id(self) -> str:
+        return self.get("id")
+
+    @property
+    def event_name(self) -> str:
+        return self.get("ev")
+
+    @property
+    def event_id(self) -> str:
+        """The page's event id, the last that is not blank (PROTOCOL 3.7: a blank one counts as missing)."""
+        given = (value for name, value in reversed(self.parameters) if name == "eid" and value)
+        return self.get("eid") or next(given, "")
+
+
+def parse_hit(request: HitRequest, limits: Limits) -> PixelHit | Skip:
+    """The hit that the request carries, or why it carries none."""
+    if len(request.body) > limits.body:
+        return Skip(Reason.BODY_TOO_LARGE)
+    if len(request.path) + len(request.query) > limits.url:
+        return Skip(Reason.URL_TOO_LONG)
+    if isinstance(query := _form(request.query, limits), Skip):
+        return query
+    if isinstance(body := _body(request, limits), Skip):
+        return body
+    return _checked(PixelHit.of((*query, *body)))
+
+
+def _hide(value: str) -> str:
+    return value if HASHED.fullmatch(value) or not value else "(not hashed, not shown)"
+
+
+def body_type(request: HitRequest) -> str:
+    """The media type of a request that has a body, lower-cased; empty when there is no body."""
+    return request.header("content-type").partition(";")[0].strip().lower() if request.body else ""
+
+
+def _body(request: HitRequest, limits: Limits) -> Parameters | Skip:
+    if not request.body:
+        return ()
+    if request.header("content-encoding"):  # the pixel never compresses; a small bomb would become 300 MB
+        return Skip(Reason.ENCODED_BODY)
+    read = BODY_READERS.get(body_type(request))
+    return read(request, limits) if read else Skip(Reason.UNKNOWN_BODY_TYPE)
+
+
+def _form(raw: bytes, limits: Limits) -> Parameters | Skip:
+    if raw.count(b"&") >= limits.params:
+        return Skip(Reason.TOO_MANY_PARAMETERS)
+    return tuple(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, errors="replace"))
+
+
+def _parts(request: HitRequest, limits: Limits) -> Parameters | Skip:
+    try:
+        boundary = multipart.boundary_of(request.header("content-type"))
+        if request.body.count(b"--" + boundary) > limits.params + 1:
+            return Skip(Reason.TOO_MANY_PARAMETERS)
+        return tuple((field.name, field.value) for field in multipart.fields(request.body, boundary))
+    except multipart.BrokenMultipartError:
+        return Skip(Reason.BROKEN_MULTIPART)
+
+
+BODY_READERS: Final[Mapping[str, Callable[[HitRequest, Limits], Parameters | Skip]]] = {
+    FORM: lambda request, limits: _form(request.body, limits),
+    MULTIPART: _parts,
+}
+
+
+def _checked(hit: PixelHit) -> PixelHit | Skip:
+    if not hit.pixel_id:
+        return Skip(Reason.NO_PIXEL_ID)
+    if not (hit.pixel_id.isascii() and hit.pixel_id.isdigit()):
+        return Skip(Reason.BAD_PIXEL_ID)
+    if not hit.event_name:
+        return Skip(Reason.NO_EVENT_NAME)
+    return hit

@@ -1,0 +1,39 @@
+"""A request on a hit path as the gateway received it, free of any proxy's or server's types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+
+type Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HitRequest:
+    """What a browser asked for.
+
+    `host` is the Host header without port, lower-cased; empty where a proxy mode has overwritten it. `path` has no
+    query; `query` is the raw query string. `headers` has lower-case names, repeated headers joined by ", ".
+    `body` is raw, never decompressed. `peer` is the address of the TCP peer. `received_at` is unix seconds.
+    """
+
+    method: str
+    host: str
+    path: str
+    query: bytes
+    headers: Mapping[str, str]
+    body: bytes
+    peer: str
+    received_at: float
+
+    def header(self, name: str) -> str:
+        """The header's value, empty when it is missing."""
+        return self.headers.get(name, "")
+
+    def cookies(self) -> dict[str, str]:
+        """The cookies by name; of repeated ones the first, which is the one with the longest path (RFC 6265 5.4)."""
+        pairs = (pair.strip().partition("=") for pair in self.header("cookie").split(";"))
+        found: dict[str, str] = {}
+        for name, separator, value in pairs:
+            if separator:
+                found.setdefault(name, value)
+        return found

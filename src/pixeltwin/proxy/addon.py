@@ -1,0 +1,150 @@
+"""The addon for `mitmdump`, `mitmproxy` and `mitmweb`: mirrors the pixel hits that pass through.
+
+mitmproxy forwards the browser's copy itself (`relay: native`), with the event id in it. Whatever goes wrong in here,
+the hit goes on and the fault is counted.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from mitmproxy import contentviews, ctx, exceptions, http
+from mitmproxy.addonmanager import Loader
+
+from pixeltwin.config import Config, load_config
+from pixeltwin.errors import ConfigError
+from pixeltwin.gateway import Gateway, Handled
+from pixeltwin.pixel.answer import answer_hit
+from pixeltwin.pixel.skip import Reason
+from pixeltwin.proxy import flows
+from pixeltwin.proxy.content_view import MetaPixel
+from pixeltwin.proxy.notes import KEY, FlowNotes
+from pixeltwin.telemetry import quiet_libraries
+
+META_HOST: Final = "www.facebook.com"
+SANDBOX_PATH: Final = "/privacy_sandbox/pixel/register/trigger"
+logger = logging.getLogger(__name__)
+
+
+class PixelMirror:
+    """Mirrors hits as `pixeltwin_config` says.
+
+    `running` and `done` are plain functions that return a task: mitmproxy calls the hooks of a reloaded script
+    through a synchronous dispatcher, which refuses coroutine functions and stops watching the file.
+    """
+
+    def __init__(self) -> None:
+        self._config: Config | None = None
+        self._gateway: asyncio.Task[Gateway] | None = None
+        self._follower: asyncio.Task[None] | None = None
+        self._notes = FlowNotes()
+        self._tasks: set[asyncio.Task[Any]] = set()  # asyncio itself holds tasks weakly
+
+    def load(self, loader: Loader) -> None:
+        loader.add_option("pixeltwin_config", str, "", "pixeltwin's config file, for instance config/minimal.yaml.")
+        contentviews.add(MetaPixel())
+        quiet_libraries()
+
+    def configure(self, updated: set[str]) -> None:
+        if "pixeltwin_config" not in updated:
+            return
+        self._config = _load(ctx.options.pixeltwin_config)
+        if self._gateway is not None:  # changed while running
+            self._close()
+            self._open(self._config)
+
+    def running(self) -> asyncio.Task[Any] | None:
+        if self._config is None:
+            return None  # configure said why
+        return self._open(self._config)
+
+    def done(self) -> asyncio.Task[Any] | None:
+        return self._close()
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        try:
+            if self._gateway is not None and flows.is_fresh(flow) and self._is_hit(flow):
+                await self._mirror(flow, await asyncio.shield(self._gateway))
+        except Exception:
+            logger.exception("pixeltwin let a hit pass without a twin: %s", Reason.INTERNAL_ERROR)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        if KEY in flow.metadata and flows.is_reverse(flow):
+            flows.keep_from_browser(flow)
+
+    async def _mirror(self, flow: http.HTTPFlow, gateway: Gateway) -> None:
+        host = flows.host_header(flow) if flows.is_reverse(flow) and ctx.options.keep_host_header else ""
+        handled = await gateway.handle(flows.hit_request(flow, host=host))
+        self._notes.add(flow, handled)
+        if flows.is_reverse(flow):
+            flows.keep_from_upstream(flow)
+        self._forward_or_answer(flow, handled)
+
+    def _forward_or_answer(self, flow: http.HTTPFlow, handled: Handled) -> None:
+        """Hits of pixels that nobody configured go on as they came: here mitmproxy is the browser's way to Meta."""
+        relay = handled.admission.relay
+        if relay is None:
+            return
+        if handled.relay == "native":
+            flows.set_request(flow, relay)
+        else:
+            flows.set_answer(flow, answer_hit(handled.admission.hit))
+
+    def _is_hit(self, flow: http.HTTPFlow) -> bool:
+        """In reverse mode the path decides, since the host is the upstream's; as an explicit proxy the host too."""
+        assert self._config is not None  # noqa: S101 a gateway was opened from it
+        path = flow.request.path.partition("?")[0]
+        if path not in self._config.server.paths.hits and path.rstrip("/") != SANDBOX_PATH:
+            return False
+        return flows.is_reverse(flow) or flow.request.pretty_host.lower() in _hit_hosts(self._config)
+
+    def _open(self, config: Config) -> asyncio.Task[Gateway]:
+        self._gateway = self._spawn(_opened(config))
+        self._follower = self._spawn(self._notes.follow(self._gateway))
+        return self._gateway
+
+    def _close(self) -> asyncio.Task[Any] | None:
+        if self._gateway is None or self._follower is None:
+            return None
+        return self._spawn(_closed(self._gateway, self._follower))
+
+    def _spawn[T](self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _load(path: str) -> Config:
+    if not path:
+        raise _refused("pixeltwin_config is not set; try --set pixeltwin_config=config/minimal.yaml")
+    try:
+        return load_config(Path(path))
+    except ConfigError as error:
+        raise _refused(f"pixeltwin_config:\n{error}") from error
+
+
+def _refused(text: str) -> exceptions.OptionsError:
+    return exceptions.OptionsError(text)  # type: ignore[no-untyped-call]  # mitmproxy's exceptions are not typed
+
+
+async def _opened(config: Config) -> Gateway:
+    gateway = Gateway(config, relay="native")
+    await gateway.open()
+    logger.info("pixeltwin mirrors the hits of %s", ", ".join(pixel.name for pixel in config.pixels))
+    return gateway
+
+
+async def _closed(opening: asyncio.Task[Gateway], follower: asyncio.Task[None]) -> None:
+    try:
+        await (await opening).close()
+    finally:
+        follower.cancel()
+
+
+def _hit_hosts(config: Config) -> frozenset[str]:
+    """Where hits go that pass an explicit proxy: to Meta's own host, or to ours."""
+    return config.hosts | {META_HOST, urlsplit(config.meta.pixel).hostname or ""}

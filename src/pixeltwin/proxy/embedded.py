@@ -1,0 +1,62 @@
+"""mitmproxy inside `pixeltwin run`: only the addons it needs, only safe options (THREATS section 1)."""
+
+import asyncio
+import signal
+from typing import Any, Final
+
+from mitmproxy import master, options
+from mitmproxy.addons import core, errorcheck, next_layer, proxyserver
+
+from pixeltwin.config import Config
+from pixeltwin.gateway import Gateway
+from pixeltwin.proxy.front_door import FrontDoor
+
+# The mode wants an upstream; the front door answers everything, so nobody connects to this one.
+NO_UPSTREAM: Final = "http://127.0.0.1:9"
+BODY_LIMIT: Final = "1m"  # above it mitmproxy itself answers 413; a hit above our own limit is answered like any other
+
+
+class Embedded:
+    """A proxy server for one gateway, running in the loop it is made in."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._front_door = FrontDoor(gateway)
+        self._master = master.Master(options.Options())
+        self._master.addons.add(
+            core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), self._front_door, errorcheck.ErrorCheck()
+        )
+        self._master.options.update(**_options(gateway.config))
+
+    async def run(self) -> None:
+        """Serve until `stop`, then drain. Exits the process with 1 when a port cannot be opened."""
+        await self._master.run()
+
+    async def opened(self) -> None:
+        """Return when the port is open."""
+        await self._front_door.is_open.wait()
+
+    def stop(self) -> None:
+        self._master.shutdown()
+
+    def stop_on_signals(self) -> None:
+        """Stop gracefully on SIGTERM and SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+
+
+def _options(config: Config) -> dict[str, Any]:
+    listen = config.server.listen
+    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    return {
+        "mode": [f"reverse:{NO_UPSTREAM}@{host}:{listen.port}"],
+        "body_size_limit": BODY_LIMIT,
+        "connection_strategy": "lazy",
+        "keep_host_header": True,  # the front door wants the Host the browser named
+        "validate_inbound_headers": True,
+        "tcp_timeout": max(1, round(config.server.limits.read_timeout)),
+        "rawtcp": False,
+        "websocket": False,
+        "http3": False,
+        "ssl_insecure": False,
+    }

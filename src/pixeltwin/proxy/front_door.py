@@ -1,0 +1,74 @@
+"""The addon behind `pixeltwin run`: answers every request itself, so that no request can choose an upstream.
+
+Another Host than ours is answered 421, another path 404, every hit alike, whatever becomes of it.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from mitmproxy import ctx, http
+
+from pixeltwin.gateway import Gateway
+from pixeltwin.pixel import answer
+from pixeltwin.pixel.answer import Answer, answer_hit
+from pixeltwin.pixel.skip import Reason
+from pixeltwin.proxy import flows
+
+METHODS: Final = frozenset({"GET", "POST", "HEAD"})
+IN_FLIGHT_SECONDS: Final = 2.0  # what a stop gives to requests that are being answered
+logger = logging.getLogger(__name__)
+
+
+class FrontDoor:
+    """Takes hits for a gateway. `done` lets it finish what it began."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._paths = frozenset(gateway.config.server.paths.hits)
+        self._hosts = gateway.config.hosts
+        self._in_flight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+        self.is_open = asyncio.Event()
+
+    def running(self) -> None:
+        self.is_open.set()
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        self._in_flight += 1
+        self._idle.clear()
+        try:
+            flows.set_answer(flow, await self._answer(flow), close=self._draining)
+        except Exception:
+            logger.exception("a request could not be answered as it should")
+            self._gateway.count_skip(Reason.INTERNAL_ERROR)
+            flows.set_answer(flow, answer.EMPTY)
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._idle.set()
+
+    def done(self) -> "asyncio.Task[None]":
+        return asyncio.get_running_loop().create_task(self._drain())
+
+    async def _answer(self, flow: http.HTTPFlow) -> Answer:
+        if flow.request.first_line_format != "relative":
+            return answer.BAD_REQUEST  # a request for another server: this is no open proxy
+        host = flows.host_header(flow)
+        if not host or (self._hosts and host not in self._hosts):
+            return answer.MISDIRECTED
+        if flow.request.path.partition("?")[0] not in self._paths or flow.request.method not in METHODS:
+            self._gateway.count_skip(Reason.OTHER_PATH)
+            return answer.NOT_FOUND
+        handled = await self._gateway.handle(flows.hit_request(flow, host=host))
+        return answer_hit(handled.admission.hit)
+
+    async def _drain(self) -> None:
+        """Stop listening at once, let requests finish, then deliver what is due."""
+        self._draining = True
+        proxyserver = ctx.master.addons.get("proxyserver")
+        await proxyserver.servers.update([])  # not documented API: tests/proxy guard it
+        await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=IN_FLIGHT_SECONDS)
+        await self._gateway.close()

@@ -1,0 +1,51 @@
+"""What pixeltwin writes on the flows it mirrored: a marker, a line of outcome, the twin for the content view."""
+
+import asyncio
+import json
+import weakref
+from collections import OrderedDict
+from typing import Final
+
+from mitmproxy import ctx, hooks, http
+
+from pixeltwin.delivery.journal import Record, State
+from pixeltwin.gateway import Gateway, Handled
+
+MARKER: Final = ":busts_in_silhouette:"  # two of a kind
+KEY: Final = "pixeltwin"
+REMEMBERED: Final = 2000  # flows whose twin is still on its way
+
+
+class FlowNotes:
+    """Notes on flows, kept up to date while their twins travel. Flows are held weakly: mitmdump forgets them."""
+
+    def __init__(self) -> None:
+        self._flows: OrderedDict[str, weakref.ref[http.HTTPFlow]] = OrderedDict()
+
+    def add(self, flow: http.HTTPFlow, handled: Handled) -> None:
+        """Note a decision. `flow.metadata` takes plain values only, or `-w` fails."""
+        if handled.state is State.SKIPPED:
+            flow.comment = f"no twin: {handled.detail}"
+            flow.metadata[KEY] = {"skip": handled.detail, "twin": ""}
+            return
+        draft = handled.admission.draft
+        flow.marked = MARKER
+        flow.comment = f"twin {handled.state}"
+        flow.metadata[KEY] = {"skip": "", "twin": json.dumps(draft.event.as_json()) if draft else ""}
+        self._flows[handled.record_id] = weakref.ref(flow)
+        while len(self._flows) > REMEMBERED:
+            self._flows.popitem(last=False)
+
+    async def follow(self, opening: "asyncio.Task[Gateway]") -> None:
+        """Carry every change of the journal over to its flow, until cancelled."""
+        with (await opening).journal.follow() as changes:
+            while True:
+                record = await changes.get()
+                if (known := self._flows.get(record.id)) and (flow := known()):
+                    await _update(flow, record)
+
+
+async def _update(flow: http.HTTPFlow, record: Record) -> None:
+    flow.comment = f"twin {record.state}" + (f": {record.detail}" if record.detail else "")
+    flow.metadata[KEY] = {"skip": "", "twin": json.dumps(record.twin)}
+    await ctx.master.addons.trigger_event(hooks.UpdateHook([flow]))

@@ -1,0 +1,108 @@
+"""How many appends a second the sqlite outbox makes durable, beside one transaction for each.
+
+    python tests/benchmarks/bench_outbox.py
+
+Both sides run the same statements with the same settings on the same kind of file; only the grouping differs. Rounds
+alternate, and ratios of one run are what to compare: disks differ and machines are noisy.
+"""
+
+import asyncio
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from pixeltwin.delivery.outbox import NewItem
+from pixeltwin.outboxes import sqlite
+from pixeltwin.outboxes.sqlite.file import connect
+from pixeltwin.outboxes.sqlite.store import Store
+
+ROUNDS: Final = 3
+SECONDS: Final = 1.2  # a round; 3 rounds of 2 sides for 3 numbers of producers stay below half a minute
+PAYLOAD: Final = b"x" * 1220  # a Conversions API event's size
+
+type Append = Callable[[NewItem], Awaitable[object]]
+
+
+@dataclass
+class Side:
+    """One way to append, and what was measured of it."""
+
+    per_second: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+
+    async def measure(self, append: Append, producers: int) -> None:
+        numbers = itertools.count()
+        began = time.perf_counter()
+        waits = await asyncio.gather(*(produce(append, numbers, began + SECONDS) for _ in range(producers)))
+        self.waits += itertools.chain.from_iterable(waits)
+        self.per_second.append(sum(map(len, waits)) / (time.perf_counter() - began))
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(self.per_second)
+
+    def __str__(self) -> str:
+        p50, p99 = (statistics.quantiles(self.waits, n=100)[at] * 1000 for at in (49, 98))
+        return f"{self.rate:>9,.0f}/s {p50:>7.2f} {p99:>8.2f} ms"
+
+
+async def produce(append: Append, numbers: Iterator[int], until: float) -> list[float]:
+    """Append one event after the other; the seconds each took."""
+    waits, now = [], time.perf_counter()
+    while now < until:
+        item = NewItem(destination="conversions_api", pixel_id="1", key=next(numbers).to_bytes(16), payload=PAYLOAD)
+        await append(item)
+        began, now = now, time.perf_counter()
+        waits.append(now - began)
+    return waits
+
+
+async def grouped(side: Side, folder: Path, producers: int) -> float:
+    """Measure the outbox; the events that shared a commit, on average."""
+    outbox = await sqlite.open_outbox(sqlite.Settings(), base=folder)
+    assert isinstance(outbox, sqlite.SqliteOutbox)
+    await side.measure(lambda item: outbox.append([item]), producers)
+    stored = (await outbox.stats())["conversions_api"].ready
+    await outbox.close()
+    return stored / outbox.commits
+
+
+async def one_by_one(side: Side, folder: Path, producers: int) -> None:
+    """Measure one transaction an event, on a thread of its own so that the event loop stays free."""
+    store = Store(connect(folder / "single.db"))
+
+    def append(item: NewItem) -> None:
+        with store.transaction():
+            store.append([item], time.time())
+
+    with ThreadPoolExecutor(1) as pool:
+        run = partial(asyncio.get_running_loop().run_in_executor, pool, append)
+        await side.measure(run, producers)
+
+
+async def compare(producers: int) -> None:
+    group, single, sizes = Side(), Side(), []
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as folder:
+            sizes.append(await grouped(group, Path(folder), producers))
+            await one_by_one(single, Path(folder), producers)
+    ratio, size = group.rate / single.rate, statistics.median(sizes)
+    print(f"{producers:>9}   {group}   {single}   {ratio:>6.1f} x   {size:>8.1f}")
+
+
+async def main() -> None:
+    print("            group commit                     one transaction each                      events a")
+    print("producers    durable      p50      p99        durable      p50      p99       ratio   commit")
+    for producers in (1, 32, 256):
+        await compare(producers)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,335 @@
+"""What the sqlite engine promises beyond the contract: the disk, the crash, and one process at a time."""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import pytest
+
+from pixeltwin.delivery.outbox import Appended, Delivered, Later, NewItem, Outbox
+from pixeltwin.outboxes import sqlite
+from pixeltwin.outboxes.sqlite.file import VERSION, connect
+from pixeltwin.outboxes.sqlite.sharing import acquire, release
+from pixeltwin.outboxes.sqlite.store import Store
+
+CAPI: Final = "conversions_api"
+
+
+def new_item(name: str = "a", *, pixel_id: str = "1", key: bytes | None = None) -> NewItem:
+    return NewItem(destination=CAPI, pixel_id=pixel_id, key=key, payload=name.encode())
+
+
+async def open_outbox(base: Path, **settings: Any) -> Outbox:
+    return await sqlite.open_outbox(sqlite.Settings(**settings), base=base)
+
+
+async def names(outbox: Outbox) -> list[str]:
+    return [item.payload.decode() for item in (await outbox.lease(CAPI, limit=100_000, seconds=60)).items]
+
+
+@pytest.fixture
+async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
+    outbox = await open_outbox(tmp_path)
+    yield outbox
+    await outbox.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "outbox.db"
+
+
+# The disk
+
+
+async def test_items_attempts_and_keys_survive_reopening(tmp_path: Path) -> None:
+    outbox = await open_outbox(tmp_path)
+    await outbox.append([new_item("a", key=b"k"), new_item("b")])
+    lease = await outbox.lease(CAPI, limit=1, seconds=3600)
+    await outbox.settle(lease, {lease.items[0].seq: Later(0, "HTTP 503")})
+    await outbox.lease(CAPI, limit=1, seconds=3600)
+    await outbox.close()
+
+    outbox = await open_outbox(tmp_path)
+    assert await outbox.append([new_item(key=b"k")]) == [Appended.DUPLICATE]
+    items = (await outbox.lease(CAPI, limit=9, seconds=60)).items
+    assert [(item.payload, item.attempts) for item in items] == [(b"a", 1), (b"b", 0)]
+    await outbox.close()
+
+
+async def test_a_seq_is_never_given_twice(tmp_path: Path) -> None:
+    """Or a settle from before a crash could hit an item from after it."""
+    seqs = []
+    for _ in range(3):
+        outbox = await open_outbox(tmp_path)
+        await outbox.append([new_item()])
+        (item,) = (lease := await outbox.lease(CAPI, limit=1, seconds=60)).items
+        await outbox.settle(lease, {item.seq: Delivered()})
+        await outbox.close()
+        seqs.append(item.seq)
+    assert seqs == sorted(set(seqs))
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("temp_store", 2), ("secure_delete", 2)]
+)
+def test_sqlite_was_told(tmp_path: Path, pragma: str, value: str | int) -> None:
+    """To sync its log at every commit, to keep leases in memory, to overwrite what is deleted."""
+    with contextlib.closing(connect(tmp_path / "outbox.db")) as db:
+        assert db.pragma(pragma) == value
+
+
+async def test_only_the_owner_may_read_the_files(outbox: Outbox, path: Path) -> None:
+    await outbox.append([new_item()])
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert modes == dict.fromkeys(("outbox.db", "outbox.db-shm", "outbox.db-wal", "outbox.db.lock"), 0o600)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_tables_are_in_the_file_before_the_first_item(tmp_path: Path) -> None:
+    """Not in the log only, which a power cut before the first checkpoint can take away."""
+    with contextlib.closing(connect(tmp_path / "outbox.db")):
+        assert (tmp_path / "outbox.db-wal").stat().st_size == 0
+        assert b"CREATE TABLE outbox" in (tmp_path / "outbox.db").read_bytes()
+
+
+async def test_an_absolute_path_stays_where_it_is(tmp_path: Path) -> None:
+    outbox = await open_outbox(tmp_path / "config", path=tmp_path / "else" / "queue.db")
+    assert (tmp_path / "else" / "queue.db").exists()
+    await outbox.close()
+
+
+def test_newer_schema_is_refused_untouched(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    with contextlib.closing(apsw.Connection(str(path))) as db:
+        db.pragma("user_version", VERSION + 1)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match=f"newer pixeltwin .schema {VERSION + 1}, this one knows {VERSION}.; upgrade"):
+        asyncio.run(open_outbox(tmp_path))
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused_untouched(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("shopping list\n" * 1000)
+    for _ in range(2):  # the first refusal has let go of the lock
+        with pytest.raises(OSError, match=r"not a database.*outbox\.db"):
+            asyncio.run(open_outbox(tmp_path))
+    assert path.read_text() == "shopping list\n" * 1000
+
+
+# Group commit
+
+
+async def test_appends_that_wait_together_share_a_commit(outbox: sqlite.SqliteOutbox) -> None:
+    await asyncio.gather(*(outbox.append([new_item(str(n))]) for n in range(256)))
+    assert outbox.commits <= 16
+    assert len(await names(outbox)) == 256
+
+
+async def test_reading_and_leasing_cost_no_commit(outbox: sqlite.SqliteOutbox) -> None:
+    await outbox.append([new_item()])
+    before = outbox.commits
+    await outbox.lease(CAPI, limit=1, seconds=60)
+    await outbox.stats()
+    await outbox.wait(CAPI, seconds=0)
+    assert outbox.commits == before
+
+
+async def test_a_bad_command_fails_alone(outbox: Outbox, path: Path) -> None:
+    """Held up behind a gate, all of these land in one transaction."""
+    gate, writer = threading.Event(), acquire(path)
+    await outbox.append([new_item("leased")])
+    held_up = asyncio.create_task(writer.do(lambda store: gate.wait()))
+    await asyncio.sleep(0.05)
+    unstorable = new_item(pixel_id="\udcff")  # no UTF-8 for it
+    commands = [outbox.append([new_item("a", key=b"k")]), outbox.append([unstorable]), names(outbox)]
+    tasks = [asyncio.create_task(command) for command in [*commands, outbox.append([new_item("b")])]]
+    await asyncio.sleep(0.05)
+    gate.set()
+    first, bad, leased, last = await asyncio.gather(*tasks, return_exceptions=True)
+    assert (first, leased, last) == ([Appended.ACCEPTED], ["leased", "a"], [Appended.ACCEPTED])
+    assert isinstance(bad, UnicodeEncodeError)
+    assert await names(outbox) == ["b"]
+    await held_up
+    release(path)
+
+
+async def test_what_the_database_refuses_is_an_os_error(outbox: Outbox) -> None:
+    text: Any = "not bytes"
+    with pytest.raises(OSError, match=r"cannot store TEXT value in BLOB column.*outbox\.db"):
+        await outbox.append([NewItem(destination=CAPI, pixel_id="1", key=b"k", payload=text)])
+    assert await outbox.append([new_item(key=b"k")]) == [Appended.ACCEPTED]
+
+
+def test_an_error_that_ends_the_transaction_by_itself_is_the_one_raised(tmp_path: Path) -> None:
+    with contextlib.closing(connect(tmp_path / "outbox.db")) as db:
+        store = Store(db)
+        db.pragma("max_page_count", db.pragma("page_count"))
+        with pytest.raises(apsw.FullError), store.transaction():
+            store.append([new_item("a" * 100_000)], 0.0)
+        with store.transaction():
+            assert store.stats(0.0) == {}
+
+
+FULL_DISK = """
+import asyncio, resource, sys
+from pathlib import Path
+from pixeltwin.delivery.outbox import NewItem
+from pixeltwin.outboxes import sqlite
+
+async def main():
+    outbox = await sqlite.open_outbox(sqlite.Settings(), base=Path(sys.argv[1]))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, limits[1]))
+    accepted, refused = 0, 0
+    for number in range(600):
+        if number == 400:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        try:
+            await outbox.append([NewItem(destination="conversions_api", pixel_id="1", key=None, payload=bytes(2000))])
+            accepted += 1
+        except OSError:
+            refused += 1
+    print(accepted, refused, (await outbox.stats())["conversions_api"].ready)
+
+asyncio.run(main())
+"""
+
+
+def test_a_full_disk_is_an_os_error_and_no_end(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+    accepted, refused, ready = map(int, done.stdout.split())
+    assert accepted == ready
+    assert accepted > 200  # those after the disk had room again among them
+    assert refused > 100
+
+
+async def test_expired_keys_leave_the_file(tmp_path: Path, path: Path) -> None:
+    now = 1_800_000_000.0
+    outbox = await sqlite.open_outbox(sqlite.Settings(), base=tmp_path, clock=lambda: now)
+    await outbox.append([new_item(key=b"%d" % number) for number in range(2500)])
+    now += 48 * 3600
+    for number in range(3):  # a thousand go at once, so that no append waits long
+        await outbox.append([new_item(key=b"new %d" % number)])
+    await outbox.close()
+    with contextlib.closing(apsw.Connection(str(path))) as db:
+        assert list(db.execute("SELECT count(*) FROM seen")) == [(3,)]
+
+
+# The crash
+
+
+APPENDER = """
+import asyncio, itertools, sys
+from pathlib import Path
+from pixeltwin.delivery.outbox import NewItem
+from pixeltwin.outboxes import sqlite
+
+async def produce(outbox, numbers):
+    for number in numbers:
+        key = b"%d" % number
+        await outbox.append([NewItem(destination="conversions_api", pixel_id="1", key=key, payload=key)])
+        print(number, flush=True)
+
+async def main():
+    outbox = await sqlite.open_outbox(sqlite.Settings(), base=Path(sys.argv[1]))
+    numbers = itertools.count(int(sys.argv[2]))
+    await asyncio.gather(*(produce(outbox, numbers) for _ in range(16)))
+
+asyncio.run(main())
+"""
+
+
+def acknowledged_before_kill(base: Path, first: int, enough: int) -> list[str]:
+    """What a gateway had acknowledged when it was killed in the middle of its work."""
+    with subprocess.Popen(
+        [sys.executable, "-c", APPENDER, base, str(first)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout
+        lines = list(itertools.islice(child.stdout, enough))
+        child.kill()
+        return [line.strip() for line in [*lines, *child.stdout] if line.endswith("\n")]
+
+
+async def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    acknowledged: list[str] = []
+    for cycle, enough in enumerate((1, 50, 300, 700, 1500)):
+        acknowledged += await asyncio.to_thread(acknowledged_before_kill, tmp_path, cycle * 1_000_000, enough)
+    outbox = await open_outbox(tmp_path)
+    kept = await names(outbox)
+    assert len(acknowledged) >= 2551
+    assert set(acknowledged) <= set(kept)
+    assert len(kept) == len(set(kept))
+    await outbox.close()
+
+
+# One process, any number of openers
+
+
+SECOND = """
+import asyncio, sys
+from pathlib import Path
+from pixeltwin.outboxes import sqlite
+asyncio.run(sqlite.open_outbox(sqlite.Settings(), base=Path(sys.argv[1])))
+"""
+
+
+async def test_a_second_process_is_refused(outbox: Outbox, tmp_path: Path, path: Path) -> None:
+    second = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", SECOND, tmp_path], capture_output=True, text=True, timeout=60
+    )
+    assert second.returncode == 1
+    assert f"the outbox {path} is in use: another process holds {path}.lock; stop that process" in second.stderr
+
+
+async def test_openers_of_one_process_share_the_file(outbox: Outbox, tmp_path: Path) -> None:
+    other = await open_outbox(tmp_path / "config", path=Path("../data/outbox.db"))
+    waiting = asyncio.create_task(other.wait(CAPI, seconds=60))
+    await outbox.append([new_item()])
+    await asyncio.wait_for(waiting, 5)
+    assert await names(other) == ["a"]
+    assert await names(outbox) == []
+    await other.close()
+
+
+async def test_an_opener_that_closes_gives_its_leases_to_the_others(outbox: Outbox, tmp_path: Path) -> None:
+    await outbox.append([new_item()])
+    old = await open_outbox(tmp_path)
+    assert await names(old) == ["a"]
+    waiting = asyncio.create_task(outbox.wait(CAPI, seconds=60))
+    await old.close()
+    await asyncio.wait_for(waiting, 5)
+    assert await names(outbox) == ["a"]
+
+
+async def test_the_last_close_lets_go_of_thread_lock_and_file(outbox: Outbox, tmp_path: Path, path: Path) -> None:
+    for _ in range(20):  # openers and closers that overlap, as in a flurry of hot reloads
+        other = await open_outbox(tmp_path)
+        await asyncio.gather(other.close(), outbox.close(), opening := asyncio.ensure_future(open_outbox(tmp_path)))
+        outbox = opening.result()
+    await outbox.close()
+    assert "outbox" not in {thread.name for thread in threading.enumerate()}
+    assert not {"outbox.db-wal", "outbox.db-shm"} & set(os.listdir(path.parent))
+    acquire(path)
+    release(path)
+
+
+def test_openers_may_live_on_different_event_loops(tmp_path: Path) -> None:
+    with asyncio.Runner() as one, asyncio.Runner() as two:
+        first = one.run(open_outbox(tmp_path))
+        second = two.run(open_outbox(tmp_path))
+        one.run(first.append([new_item()]))
+        assert two.run(names(second)) == ["a"]
+        one.run(first.close())
+        two.run(second.close())

@@ -1,0 +1,127 @@
+"""The line: every hit ends as a twin or as a named skip, and both copies carry one event id."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factories import PAGE, PIXEL, form, hit_query, multipart, parsed, request
+from pixeltwin.capi.validate import Refusal
+from pixeltwin.enrich.source import Profile
+from pixeltwin.mirror import Admission, Draft, PixelPolicy, Policy, admit, seal
+from pixeltwin.pixel.request import HitRequest
+from pixeltwin.pixel.skip import Reason
+
+POLICY = Policy(pixels={PIXEL: PixelPolicy()})
+OURS, THEIRS = "1" * 64, "2" * 64
+
+
+def admitted(arrived: HitRequest, policy: Policy = POLICY) -> Admission:
+    return admit(arrived, policy, record_id="r", random_hex=lambda: "0" * 32)
+
+
+@pytest.mark.parametrize(
+    "arrived", [request(hit_query()), form(hit_query()), multipart([("id", PIXEL), ("ev", "PageView"), ("dl", PAGE)])]
+)
+def test_both_copies_carry_one_event_id(arrived):
+    admission = admitted(arrived)
+    assert admission.draft
+    assert admission.relay
+    assert parsed(admission.relay).event_id == admission.draft.event.event_id != ""
+
+
+def test_a_page_s_own_id_is_kept_and_the_hit_relayed_untouched():
+    arrived = request(hit_query(eid="order-42"))
+    admission = admitted(arrived)
+    assert admission.relay is arrived
+    assert admission.draft
+    assert admission.draft.event.event_id == "order-42"
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        (hit_query("SubscribedButtonClick"), Reason.AUTOMATIC_EVENT),
+        (hit_query("Microdata"), Reason.AUTOMATIC_EVENT),
+        (hit_query("Anything", es="automatic", tm="3"), Reason.AUTOMATIC_EVENT),
+        (hit_query(rqm="FGET"), Reason.PRIVACY_SANDBOX_COPY),
+        (hit_query() + "&bfs[b]=1", Reason.BOT),
+        (hit_query(dl="file:///C:/page.html"), Reason.NO_WEB_PAGE),
+        (hit_query(dl="about:blank"), Reason.NO_WEB_PAGE),
+        (hit_query(dl="javascript:void(0)"), Reason.NO_WEB_PAGE),
+        (hit_query(dl="https://[bad"), Reason.NO_WEB_PAGE),
+    ],
+)
+def test_a_hit_without_twin_is_relayed_as_it_is_under_a_named_reason(query, reason):
+    arrived = request(query)
+    assert (admitted(arrived).skip, admitted(arrived).relay) == (reason, arrived)
+
+
+@pytest.mark.parametrize(
+    ("arrived", "policy", "reason"),
+    [
+        (request(hit_query(id="9999999999999999")), POLICY, Reason.UNKNOWN_PIXEL),
+        (
+            request(hit_query(), host="other.example"),
+            Policy(pixels={PIXEL: PixelPolicy(hosts=frozenset({"px.shop.example"}))}),
+            Reason.FOREIGN_HOST,
+        ),
+        (
+            request(hit_query(), headers={"referer": "https://evil.example/page"}),
+            Policy(pixels={PIXEL: PixelPolicy()}, admits_origin=lambda origin: origin == "https://www.shop.example"),
+            Reason.FOREIGN_ORIGIN,
+        ),
+    ],
+)
+def test_what_is_none_of_ours_is_not_even_relayed(arrived, policy, reason):
+    assert (admitted(arrived, policy).skip, admitted(arrived, policy).relay) == (reason, None)
+
+
+def test_a_draft_survives_the_outbox():
+    draft = admitted(
+        request(hit_query("Purchase", cd_value="1", cd_contents='[{"id":"a","quantity":1}]', dpo=""))
+    ).draft
+    assert draft
+    assert Draft.from_bytes(draft.as_bytes()) == draft
+
+
+def test_what_the_browser_hashed_stays_first_and_ours_follows():
+    draft = admitted(request(hit_query() + f"&ud[em]={THEIRS}")).draft
+    assert draft
+    sealed = seal(draft, [Profile({"em": (OURS,), "ph": (OURS,)}), Profile({"em": (THEIRS,)})])
+    assert not isinstance(sealed, Refusal)
+    event, added = sealed
+    assert (event.user_data.em, event.user_data.ph, added) == ((THEIRS, OURS), (OURS,), ["em", "ph"])
+
+
+@pytest.mark.parametrize(
+    ("arrived", "refusal"),
+    [
+        (request(hit_query(), peer="127.0.0.1"), Refusal.INSUFFICIENT_USER_DATA),
+        (request(hit_query("Purchase", cd_currency="EUR")), Refusal.PURCHASE_WITHOUT_VALUE),
+        (request(hit_query("Purchase", cd_value="0")), Refusal.PURCHASE_WITHOUT_CURRENCY),
+    ],
+)
+def test_what_meta_would_refuse_is_not_sent(arrived, refusal):
+    draft = admitted(arrived).draft
+    assert draft
+    assert seal(draft, []) is refusal
+
+
+def test_a_free_purchase_is_a_purchase():
+    draft = admitted(request(hit_query("Purchase", cd_value="0", cd_currency="EUR"))).draft
+    assert draft
+    assert not isinstance(seal(draft, []), Refusal)
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200), st.text(max_size=40), st.text(max_size=40))
+def test_whatever_arrives_ends_as_a_twin_or_a_named_skip(query, body, content_type, header):
+    noise = request(
+        f"id={PIXEL}&ev=X&".encode() + query,
+        body=body,
+        content_type=content_type,
+        headers={"cookie": header, "referer": header, "origin": header, "x-forwarded-for": header},
+    )
+    admission = admitted(noise)
+    assert (admission.draft is None) == (admission.skip is not None)
+    if admission.draft:
+        assert Draft.from_bytes(admission.draft.as_bytes()) == admission.draft
