@@ -84,6 +84,9 @@ class Meta:
     def report(self) -> dict:
         return httpx.get(f"{self.url}/sandbox/events", trust_env=False).json()
 
+    def forget(self) -> None:
+        httpx.delete(f"{self.url}/sandbox/events", trust_env=False)
+
     def servers(self) -> list[dict]:
         """The server events it took."""
         return [entry["server"]["event"] for entry in self.report()["events"] if entry["server"]]

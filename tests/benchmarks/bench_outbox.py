@@ -14,7 +14,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -82,9 +81,9 @@ async def one_by_one(side: Side, folder: Path, producers: int) -> None:
         with store.transaction():
             store.append([item], time.time())
 
+    loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as pool:
-        run = partial(asyncio.get_running_loop().run_in_executor, pool, append)
-        await side.measure(run, producers)
+        await side.measure(lambda item: loop.run_in_executor(pool, append, item), producers)
 
 
 async def compare(producers: int) -> None:

@@ -59,7 +59,7 @@ def test_contents_are_typed_and_keep_what_else_they_say():
     ]
 
 
-@pytest.mark.parametrize("text", ["[]", 'x[{"id":"1234"}]', "null", "{}", '[{"quantity":1}]', "[1,2]"])
+@pytest.mark.parametrize("text", ["[]", 'x[{"id":"1234"}]', "null", "{}", '[{"quantity":1}]', '[{"id":"a"}]', "[1,2]"])
 def test_contents_without_products_are_left_out(text):
     assert mapped(contents=text) == {}
 

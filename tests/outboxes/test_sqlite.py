@@ -36,6 +36,10 @@ async def names(outbox: Outbox) -> list[str]:
     return [item.payload.decode() for item in (await outbox.lease(CAPI, limit=100_000, seconds=60)).items]
 
 
+def run_script(script: str, base: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", script, base], capture_output=True, text=True, timeout=60)
+
+
 @pytest.fixture
 async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
     outbox = await open_outbox(tmp_path)
@@ -207,7 +211,7 @@ asyncio.run(main())
 
 
 def test_a_full_disk_is_an_os_error_and_no_end(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, text=True, timeout=60)
+    done = run_script(FULL_DISK, tmp_path)
     assert done.stderr == ""
     accepted, refused, ready = map(int, done.stdout.split())
     assert accepted == ready
@@ -286,9 +290,7 @@ asyncio.run(sqlite.open_outbox(sqlite.Settings(), base=Path(sys.argv[1])))
 
 
 async def test_a_second_process_is_refused(outbox: Outbox, tmp_path: Path, path: Path) -> None:
-    second = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-c", SECOND, tmp_path], capture_output=True, text=True, timeout=60
-    )
+    second = await asyncio.to_thread(run_script, SECOND, tmp_path)
     assert second.returncode == 1
     assert f"the outbox {path} is in use: another process holds {path}.lock; stop that process" in second.stderr
 

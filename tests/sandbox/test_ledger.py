@@ -96,7 +96,9 @@ def test_one_channel_never_follows_itself_by_person() -> None:
 
 def test_each_server_copy_takes_a_browser_copy_of_its_own() -> None:
     same = {"event_id": "", "fbp": frozenset({"x"})}
-    found = entries(*[("browser", copy(at, **same)) for at in (0, 1)], *[("server", copy(2, **same))] * 3)
+    browsers: list[tuple[Channel, Copy]] = [("browser", copy(at, **same)) for at in (0, 1)]
+    servers: list[tuple[Channel, Copy]] = [("server", copy(2, **same))] * 3
+    found = entries(*browsers, *servers)
     assert [entry["verdict"] for entry in found] == ["deduplicated", "deduplicated"]
     assert [entry["server_duplicates"] for entry in found] == [0, 1]
 

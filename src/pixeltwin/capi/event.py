@@ -56,7 +56,7 @@ class Content(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     id: str
-    quantity: int | None = None
+    quantity: int
     item_price: float | None = None
 
 

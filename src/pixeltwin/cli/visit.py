@@ -34,7 +34,7 @@ class Visit:
     gateway: str
     pixel_id: str
     client: httpx.AsyncClient
-    fbp: str = field(default_factory=lambda: f"fb.0.{time.time_ns() // 1_000_000}.{random.getrandbits(53)}")  # noqa: S311
+    fbp: str = field(default_factory=lambda: f"fb.0.{time.time_ns() // 1_000_000}.{random.getrandbits(53)}")
     hits: list[tuple[str, str | None]] = field(default_factory=list)
 
     async def get(self, path: str) -> None:
@@ -126,7 +126,7 @@ def _faults(visit: Visit, pairs: list[dict[str, Any]], sandbox: Sandbox) -> list
 
 
 def _is_pair(pair: dict[str, Any]) -> bool:
-    return pair["verdict"] == "deduplicated" and pair["by"] == "event_id"
+    return (pair["verdict"], pair["by"]) == ("deduplicated", "event_id")
 
 
 def _hashes(pair: dict[str, Any]) -> list[str]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from .document import Document, Fault, Loc
-from .problems import did_you_mean
-from .values import Listen
+from pixeltwin.config.document import Document, Fault, Loc
+from pixeltwin.config.problems import did_you_mean
+from pixeltwin.config.values import Listen
 
 type Finding = tuple[Loc, str, str]  # where, what was found, what would work
 

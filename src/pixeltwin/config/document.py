@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from .interpolation import UnresolvedError, interpolate, is_interpolated
+from pixeltwin.config.interpolation import UnresolvedError, interpolate, is_interpolated
 
 MAX_DEPTH: Final = 24  # options nest six deep
 MAX_KEY: Final = 200  # characters; the longest name that is taken has 64

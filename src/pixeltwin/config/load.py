@@ -13,13 +13,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import Node
 
+from pixeltwin.config.checks import check
+from pixeltwin.config.document import Document, Fault, Loc, Reader, Spot, UnreadableError
+from pixeltwin.config.model import Config
+from pixeltwin.config.problems import HINTS, Explainer, dress
+from pixeltwin.config.shape import places
 from pixeltwin.errors import ConfigError, Problem
-
-from .checks import check
-from .document import Document, Fault, Loc, Reader, Spot, UnreadableError
-from .model import Config
-from .problems import HINTS, Explainer, dress
-from .shape import places
 
 MAX_FILE: Final = 1 << 20  # bytes; reading YAML takes seconds a megabyte
 EMPTY: Final = Fault((), (0, 0), "it is empty", f"{HINTS['pixels']}, see config/minimal.yaml")

@@ -13,9 +13,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from pixeltwin import kinds
-
-from .units import Duration, Size, wrong
-from .values import (
+from pixeltwin.config.units import Duration, Size, wrong
+from pixeltwin.config.values import (
     BaseUrl,
     Count,
     GraphVersion,
@@ -48,9 +47,9 @@ def kind_form(element: Any) -> Any:
 
 
 if TYPE_CHECKING:
-    type Outbox = kinds.KindSettings
-    type Source = kinds.KindSettings
-    type Element = kinds.KindSettings
+    from pixeltwin.enrich.source import SourceSettings as Source
+    from pixeltwin.kinds import KindSettings as Outbox
+    from pixeltwin.mapping.element import Element
 else:
     Outbox = kinds.union("pixeltwin.outboxes")
     Source = kinds.union("pixeltwin.sources")
@@ -155,7 +154,7 @@ class Config(Section):
     @classmethod
     def from_text(cls, text: str, *, base: Path, env: Mapping[str, str] = os.environ, file: str = "config") -> "Config":
         """Read the text of a config file that lies in `base`; raises `ConfigError` with every problem."""
-        from .load import read_text  # load.py builds what is declared here
+        from pixeltwin.config.load import read_text  # load.py builds what is declared here
 
         return read_text(text, base=base, env=env, file=file)
 

@@ -13,17 +13,16 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import ErrorDetails
 
 from pixeltwin import kinds
+from pixeltwin.config.document import Document, Fault, Loc
+from pixeltwin.config.interpolation import is_interpolated
 from pixeltwin.errors import Problem
-
-from .document import Document, Fault, Loc
-from .interpolation import is_interpolated
 
 _WIDTH: Final = 120  # columns of a quoted line; a longer one would bury the message
 _LONGEST: Final = 2000  # characters of any text; also keeps the patterns below quick
 _SHORT: Final = 8  # shorter values are no secrets, and would be found everywhere
 
 _KEYED: Final = re.compile(
-    r"""(?P<key>[\w-]*(?:token|secret|passw|key)[\w-]*["']?\s*:\s+)
+    r"""(?P<key>(?<![\w-])[\w-]{0,40}(?:token|secret|passw|key)[\w-]{0,40}["']?\s*:\s+)
         (?: (?P<kept>["']?\$\{(?:file:[^}]*|\w+)\}["']?(?=[\s,}\]]|$))
           | (?P<value>"(?:\\.|[^"\\])*" | '[^']*' | .+?(?=,\s+["']?\w+["']?\s*:|\s+\}|$)) )""",
     re.IGNORECASE | re.VERBOSE,

@@ -5,7 +5,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
-from .document import Loc
+from pixeltwin.config.document import Loc
 
 
 def places(annotation: Any, data: Any, loc: Loc = ()) -> Iterator[tuple[Loc, type]]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
 
-from .units import wrong
+from pixeltwin.config.units import wrong
 
 type Network = IPv4Network | IPv6Network
 

@@ -49,15 +49,16 @@ def content_ids(text: str) -> list[str]:
 
 
 def contents(text: str) -> list[dict[str, Any]]:
-    """The products that have an id; [] when the text is no JSON list."""
+    """The products that have an id and a quantity, which Meta requires; [] when the text is no JSON list."""
     given = _json(text)
-    items = [item for item in given if isinstance(item, dict)] if isinstance(given, list) else []
-    return [{**item, **_typed(item)} for item in items if _id(item.get("id"))]
+    items = [_typed(item) for item in given if isinstance(item, dict)] if isinstance(given, list) else []
+    return [item for item in items if item["id"] and item["quantity"] is not None]
 
 
 def _typed(item: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "id": _id(item["id"]),
+        **item,
+        "id": _id(item.get("id")),
         "quantity": whole_number(str(item.get("quantity"))),
         "item_price": number(str(item.get("item_price"))),
     }

@@ -33,8 +33,6 @@ from pixeltwin.kinds import KindSettings
 
 REMEMBERED: Final = 48 * 3600.0  # seconds for which Meta and so the outbox tells duplicates apart
 
-type Name = tuple[str, str, bytes]
-
 
 class Settings(KindSettings):
     kind: Literal["memory"]
@@ -79,7 +77,7 @@ class MemoryOutbox:
         self._seqs = count(1)
         self._rows: dict[int, Row] = {}
         self._dead: Counter[str] = Counter()
-        self._seen: dict[Name, float] = {}  # oldest first
+        self._seen: dict[tuple[str, str, bytes], float] = {}  # oldest first
         self._bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
     async def append(self, items: Sequence[NewItem]) -> list[Appended]:

@@ -128,7 +128,7 @@ def _load(path: str) -> Config:
 
 
 def _refused(text: str) -> exceptions.OptionsError:
-    return exceptions.OptionsError(text)  # type: ignore[no-untyped-call]  # mitmproxy's exceptions are not typed
+    return exceptions.OptionsError(text)
 
 
 async def _opened(config: Config) -> Gateway:

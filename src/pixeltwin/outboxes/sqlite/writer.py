@@ -27,7 +27,10 @@ class Command[T]:
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """Somebody who waits for a destination. `asked_at` is the asker's time, the others are monotonic."""
+    """Somebody who waits for a destination, for `seconds` at most.
+
+    `asked_at` is the time on the asker's clock; `began` and `look_at` are on the monotonic one.
+    """
 
     destination: str
     seconds: float
@@ -51,10 +54,10 @@ class Answer:
     def tell(self) -> None:
         if self.future.done():  # its task was cancelled
             return
-        if self.error:
-            self.future.set_exception(self.error)
-        else:
+        if self.error is None:
             self.future.set_result(self.value)
+        else:
+            self.future.set_exception(self.error)
 
 
 class Writer:

@@ -115,7 +115,7 @@ def thanks(order_id: str, order: Cart) -> Page:
 
 
 def login(*, failed: bool = False) -> Page:
-    notice = "<p class=notice role=alert>This shop knows one customer only. Try her address below.</p>"
+    notice = "<p class=notice role=alert>This shop knows one customer only. Try the address below.</p>"
     body = f"""
 <h1>Log in</h1>{notice if failed else ""}
 <form method=post action="/login" class=login>
