@@ -9,10 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import pytest
 
 from pixeltwin.admin.app import create_app
-from pixeltwin.admin.server import serve, serving
+from pixeltwin.admin.server import serving
 from pixeltwin.admin.stream import changes
 from pixeltwin.delivery.journal import State
 from tests.admin.factories import View
@@ -113,17 +112,3 @@ async def test_reader_that_stopped_reading_does_not_keep_the_server(view: View) 
 async def test_server_says_nothing_about_itself(view: View) -> None:
     async with serving(create_app(view), "127.0.0.1", 0) as url, httpx.AsyncClient() as client:
         assert "server" not in (await client.get(f"{url}/livez")).headers
-
-
-async def test_taken_port_is_an_os_error(view: View) -> None:
-    async with serving(create_app(view), "127.0.0.1", 0) as url:
-        with pytest.raises(OSError, match="in use"):
-            await serve(create_app(view), "127.0.0.1", httpx.URL(url).port or 0)
-
-
-async def test_serve_ends_when_cancelled(view: View) -> None:
-    task = asyncio.create_task(serve(create_app(view), "127.0.0.1", 0))
-    await asyncio.sleep(0.2)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 2)

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Page
-
 from tests.browser import USER_AGENT, chromium, in_browser
 from tests.processes import BIN, Meta, free_port, started, until
 
 __all__ = ["chromium"]
-pytestmark = in_browser
 VISIT = sorted(
     [
         *["PageView"] * 7,
@@ -43,6 +41,7 @@ async def shop_around(page: Page, shop: str) -> None:
     await page.wait_for_load_state("networkidle")
 
 
+@in_browser
 async def test_every_hit_of_a_real_visit_has_its_twin(chromium, demo):
     meta = Meta(f"http://127.0.0.1:{demo + 2}")
     page = await chromium.new_page(user_agent=USER_AGENT)
@@ -62,12 +61,13 @@ async def test_every_hit_of_a_real_visit_has_its_twin(chromium, demo):
     await page.close()
 
 
+@in_browser
 async def test_the_test_events_page_lists_the_pairs_live(chromium, demo):
     page = await chromium.new_page(user_agent=USER_AGENT)
     await page.goto(f"http://127.0.0.1:{demo + 10}/")
     other = await chromium.new_page(user_agent=USER_AGENT)
     await other.goto(f"http://127.0.0.1:{demo + 1}/product/socks", wait_until="networkidle")
-    row = page.get_by_role("row").filter(has_text="ViewContent").filter(has_text="delivered").first
+    row = page.locator("#rows li").filter(has_text="ViewContent").filter(has_text="delivered").first
     await row.wait_for(timeout=10_000)
     await page.close()
     await other.close()

@@ -31,7 +31,6 @@ async def open_gateway(config: Config, stack: AsyncExitStack) -> Embedded:
     await gateway.open()
     stack.push_async_callback(gateway.close)
     if config.admin:
-        await stack.enter_async_context(
-            serving(create_app(gateway), config.admin.listen.host, config.admin.listen.port)
-        )
+        listen = config.admin.listen
+        await stack.enter_async_context(serving(create_app(gateway, hosts=[listen.host]), listen.host, listen.port))
     return server

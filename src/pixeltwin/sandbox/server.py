@@ -1,16 +1,16 @@
-"""Serving an app on loopback inside somebody else's event loop: the caller keeps the signals and says when to stop."""
+"""Serving the sandbox and the shop on loopback, with connections that a fault can reset."""
 
 import asyncio
-import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator, Generator
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, Final
 
-import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pixeltwin import serving as guest
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 9100
@@ -32,48 +32,6 @@ def _reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-class GuestServer(uvicorn.Server):
-    """A uvicorn that leaves the process's signals alone."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Capture nothing."""
-        yield
-
-
-@contextlib.asynccontextmanager
-async def serving(app: ASGIApp, host: str = HOST, port: int = PORT) -> AsyncIterator[str]:
-    """The app answers inside the block; yields its base URL. Port 0 takes a free one. `OSError` if taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.create_server((host, port), family=family, backlog=1024)
-    server = GuestServer(_config(app))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield _base_url(listener)
-    finally:
-        server.should_exit = True
-        await task
-
-
-async def serve(app: ASGIApp, host: str = HOST, port: int = PORT) -> None:
-    """Serve until cancelled, then let running requests end."""
-    async with serving(app, host, port):
-        await asyncio.Event().wait()
-
-
-def _config(app: ASGIApp) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        http=ResettableProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=2,  # a client that a fault keeps waiting does not keep the server
-    )
-
-
-def _base_url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def serving(app: ASGIApp, host: str = HOST, port: int = PORT) -> AbstractAsyncContextManager[str]:
+    """The app answers inside the block, which gets its base URL; requests may ask for a reset."""
+    return guest.serving(app, host, port, http=ResettableProtocol)
