@@ -5,7 +5,8 @@ from pathlib import Path
 
 from pixeltwin.admin.app import create_app
 from pixeltwin.admin.server import serving
-from pixeltwin.config import Config, load_config
+from pixeltwin.config import Config, Pixel, load_config
+from pixeltwin.errors import ConfigError, Problem
 from pixeltwin.gateway import Gateway
 from pixeltwin.proxy.embedded import Embedded
 from pixeltwin.telemetry import configure_logging, log
@@ -15,6 +16,8 @@ async def run_gateway(path: Path) -> int:
     """Run until a signal stops it; 0 when it ended as it should."""
     configure_logging()
     config = load_config(path)
+    if problems := [_no_native(path, pixel) for pixel in config.pixels if pixel.relay == "native"]:
+        raise ConfigError(problems)
     async with AsyncExitStack() as stack:
         server = await open_gateway(config, stack)
         server.stop_on_signals()
@@ -34,3 +37,15 @@ async def open_gateway(config: Config, stack: AsyncExitStack) -> Embedded:
         listen = config.admin.listen
         await stack.enter_async_context(serving(create_app(gateway, hosts=[listen.host]), listen.host, listen.port))
     return server
+
+
+def _no_native(path: Path, pixel: Pixel) -> Problem:
+    """mitmproxy's own forwarding gives a hit up when its browser leaves the page: no way to relay visitors' hits."""
+    return Problem(
+        file=str(path),
+        line=0,
+        column=0,
+        key=f"pixels: {pixel.name}: relay",
+        found="native, which is for mitmdump",
+        remedy="write background (the default here) or none",
+    )
