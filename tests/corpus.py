@@ -2,11 +2,11 @@
 
 import httpx
 
-from factories import UA
 from pixeltwin.capi.validate import Refusal
 from pixeltwin.pixel.skip import Reason
-from processes import Meta, until
-from shared_hits import Line
+from tests.factories import UA
+from tests.processes import Meta, until
+from tests.shared_hits import Line
 
 VISITOR = "198.51.100.23"
 NAMED = {*Reason, *Refusal}

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factories import PAGE, PIXEL, form, hit_query, multipart, parsed, request
 from pixeltwin.capi.validate import Refusal
 from pixeltwin.enrich.source import Profile
 from pixeltwin.mirror import Admission, Draft, PixelPolicy, Policy, admit, seal
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
+from tests.factories import PAGE, PIXEL, form, hit_query, multipart, parsed, request
 
 POLICY = Policy(pixels={PIXEL: PixelPolicy()})
 OURS, THEIRS = "1" * 64, "2" * 64

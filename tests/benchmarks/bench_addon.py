@@ -116,9 +116,8 @@ def main() -> None:
                         subject(Path(own), f"http://127.0.0.1:{port}") as (url, process),
                     ):
                         found[name].append(measure(url, process))
-    print(
-        f"{'':30}{'hits/s':>9}{'of bare':>9}{'p99 ms':>9}{'CPU µs':>9}   (medians of {ROUNDS}, {CONNECTIONS} connections)"
-    )
+    print(f"medians of {ROUNDS} windows, {CONNECTIONS} connections")
+    print(f"{'':30}{'hits/s':>9}{'of bare':>9}{'p99 ms':>9}{'CPU µs':>9}")
     base = statistics.median(rate for rate, _, _ in found["bare mitmdump"])
     for name, rows in found.items():
         rate, p99, cpu = (statistics.median(column) for column in zip(*rows, strict=True))

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-
-from corpus import HEADERS, NAMED, VISITOR, send, unpaired
-from factories import PIXEL, hit_query
-from processes import BIN, Gateway, Meta, free_port, gateway, sandbox, started, until
-from shared_hits import shared_hits
+from tests.corpus import HEADERS, NAMED, VISITOR, send, unpaired
+from tests.factories import PIXEL, hit_query
+from tests.processes import BIN, Gateway, Meta, free_port, gateway, sandbox, started, until
+from tests.shared_hits import shared_hits
 
 GIF = b"GIF89a"
 

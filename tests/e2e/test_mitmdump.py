@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 from mitmproxy.io import FlowReader
+from tests.corpus import NAMED, VISITOR, send, unpaired
+from tests.factories import PIXEL, UA, hit_query
+from tests.processes import BIN, ROOT, Gateway, Meta, free_port, mitmdump, sandbox, started, until, write_config
+from tests.shared_hits import shared_hits
 
-from corpus import NAMED, VISITOR, send, unpaired
-from factories import PIXEL, UA, hit_query
 from pixeltwin.pixel.hit import Limits, PixelHit, parse_hit
 from pixeltwin.proxy.flows import hit_request
-from processes import BIN, ROOT, Gateway, Meta, free_port, mitmdump, sandbox, started, until, write_config
-from shared_hits import shared_hits
 
 HEADERS = {"user-agent": UA, "x-forwarded-for": VISITOR, "cookie": "session=s3cret"}
 

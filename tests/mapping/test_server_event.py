@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 from pydantic import ValidationError
+from tests.factories import NOW, PAGE, UA, hit_query, parsed, request
 
-from factories import NOW, PAGE, UA, hit_query, parsed, request
 from pixeltwin.capi.event import UserData
 from pixeltwin.mapping.server_event import server_event
 

@@ -6,8 +6,8 @@ import hmac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.factories import NOW, request
 
-from factories import NOW, request
 from pixeltwin.mapping.elements.signed_cookie import Settings
 
 KEY = "a key of the shop"

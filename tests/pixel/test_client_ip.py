@@ -5,8 +5,8 @@ from ipaddress import ip_network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.factories import request
 
-from factories import request
 from pixeltwin.pixel.client_ip import client_ip
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("2001:db8:ffff::/48"))

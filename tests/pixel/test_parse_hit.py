@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.factories import PIXEL, form, hit_query, multipart, parsed, request
 
-from factories import PIXEL, form, hit_query, multipart, parsed, request
 from pixeltwin.pixel.hit import FORM, Limits, PixelHit, parse_hit
 from pixeltwin.pixel.skip import Reason, Skip
 

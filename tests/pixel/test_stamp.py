@@ -5,8 +5,8 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.factories import PIXEL, form, hit_query, multipart, parsed, request
 
-from factories import PIXEL, form, hit_query, multipart, parsed, request
 from pixeltwin.pixel.stamp import mint_event_id, stamp
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from pixeltwin.capi.hashes import Sha256
 
 type Hashes = tuple[Sha256, ...]
+type Id = str | int
 
 ActionSource = Literal[
     "email",
@@ -23,6 +24,7 @@ ActionSource = Literal[
     "business_messaging",
     "other",
 ]
+MessagingChannel = Literal["whatsapp", "messenger", "instagram"]
 
 
 class UserData(BaseModel):
@@ -45,9 +47,28 @@ class UserData(BaseModel):
     client_user_agent: str | None = None
     fbc: str | None = None
     fbp: str | None = None
+    # what only servers know; never hashed (PROTOCOL 1.5)
+    subscription_id: Id | None = None
+    fb_login_id: Id | None = None
+    lead_id: Id | None = None
+    anon_id: Id | None = None
+    madid: Id | None = None
+    page_id: Id | None = None
+    page_scoped_user_id: Id | None = None
+    ctwa_clid: Id | None = None
+    ig_account_id: Id | None = None
+    ig_sid: Id | None = None
+    # parts of names and birthdays, as Meta's SDKs send them: hashed, one value each
+    f5first: Sha256 | None = None
+    f5last: Sha256 | None = None
+    fi: Sha256 | None = None
+    dobd: Sha256 | None = None
+    dobm: Sha256 | None = None
+    doby: Sha256 | None = None
 
 
 HASHED: Final = ("em", "ph", "fn", "ln", "ge", "db", "ct", "st", "zp", "country", "external_id")
+HASHED_PARTS: Final = ("f5first", "f5last", "fi", "dobd", "dobm", "doby")
 
 
 class Content(BaseModel):
@@ -91,6 +112,12 @@ class ServerEvent(BaseModel):
     data_processing_options_country: int | None = None
     data_processing_options_state: int | None = None
     opt_out: bool | None = None
+    # of events that servers send; `customer_segmentation` goes into custom_data (PROTOCOL 1.4)
+    original_event_data: dict[str, Any] | None = None
+    attribution_data: dict[str, Any] | None = None
+    app_data: dict[str, Any] | None = None
+    messaging_channel: MessagingChannel | None = None
+    advanced_measurement_table: str | None = None
 
     def as_json(self) -> Mapping[str, Any]:
         """The event as Meta gets it: nothing that is None, no empty custom_data."""

@@ -1,7 +1,6 @@
 """`pixeltwin demo`: a sandbox Meta, a shop, the gateway and its Test Events page on this machine; no account needed."""
 
 import asyncio
-import logging
 import secrets
 import tempfile
 from contextlib import AsyncExitStack
@@ -59,7 +58,6 @@ class Ports:
 async def run_demo(*, check: bool, port_base: int) -> int:
     """Serve until a signal stops it, or drive one visit and answer 0 when every hit of it has its twin."""
     configure_logging("warning")
-    logging.getLogger("mitmproxy").setLevel(logging.WARNING)
     console, ports = Console(), Ports(port_base)
     with tempfile.TemporaryDirectory(prefix="pixeltwin-demo-") as folder:
         async with AsyncExitStack() as stack:

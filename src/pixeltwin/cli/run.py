@@ -21,7 +21,8 @@ async def run_gateway(path: Path) -> int:
     async with AsyncExitStack() as stack:
         server = await open_gateway(config, stack)
         server.stop_on_signals()
-        log.info("pixeltwin runs", listen=str(config.server.listen), config=config.digest, admin=str(config.admin))
+        admin = str(config.admin.listen) if config.admin else "off"
+        log.info("pixeltwin runs", listen=str(config.server.listen), admin=admin, config=config.digest)
         await server.run()
     log.info("pixeltwin has stopped")
     return 0

@@ -61,5 +61,5 @@ class ConversionsApi:
 
 def _verdict(reply: Accepted | GraphError) -> Verdict:
     if isinstance(reply, Accepted):
-        return Taken(reply.fbtrace_id)
+        return Taken(f"Meta took it, fbtrace_id {reply.fbtrace_id}")
     return Rejected(str(reply)) if reply.is_about_the_data else TryAgain(str(reply))

@@ -1,6 +1,7 @@
 """mitmproxy inside `pixeltwin run`: only the addons it needs, only safe options (THREATS section 1)."""
 
 import asyncio
+import logging
 import signal
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ class Embedded:
     """A proxy server for one gateway, running in the loop it is made in."""
 
     def __init__(self, gateway: Gateway) -> None:
+        logging.getLogger("mitmproxy").setLevel(logging.WARNING)  # it would announce an upstream that nobody asks
         self._front_door = FrontDoor(gateway)
         self._master = master.Master(options.Options())
         self._master.addons.add(
