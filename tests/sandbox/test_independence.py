@@ -9,7 +9,7 @@ import pytest
 import pixeltwin.sandbox
 
 MODULES = sorted(Path(pixeltwin.sandbox.__file__).parent.glob("*.py"))
-ALLOWED = ("pixeltwin.sandbox", "pixeltwin.telemetry", "pixeltwin.errors")
+ALLOWED = ("pixeltwin.sandbox", "pixeltwin.serving", "pixeltwin.telemetry", "pixeltwin.errors")
 
 
 def imports(module: Path) -> Iterator[str]:
@@ -17,7 +17,7 @@ def imports(module: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         if isinstance(node, ast.ImportFrom):
-            yield node.module or "."
+            yield from (f"{node.module or '.'}.{alias.name}" for alias in node.names)
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.name)

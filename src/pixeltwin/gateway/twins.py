@@ -87,14 +87,11 @@ class Twins:
         return found
 
     def _seal(self, item: Item, draft: Draft, profiles: Profiles) -> Prepared:
-        known = []
-        for name in self._enrich.get(item.pixel_id, ()):
-            key = draft.keys.get(self._keys[name], "")
-            found = profiles.get(name, {})
-            if found is None and self._clock() - item.appended_at < ENRICH_WAIT:
-                return Later(self._clock() + ENRICH_RETRY, f"the source {name} did not answer")
-            if found and key in found:
-                known.append(found[key])
+        asked = {name: key for name in self._enrich.get(item.pixel_id, ()) if (key := draft.keys.get(self._keys[name]))}
+        silent = [name for name in asked if profiles[name] is None]
+        if silent and self._clock() - item.appended_at < ENRICH_WAIT:
+            return Later(self._clock() + ENRICH_RETRY, f"no answer from {', '.join(silent)}")
+        known = [found[key] for name, key in asked.items() if (found := profiles[name]) and key in found]
         sealed = seal(draft, known)
         if isinstance(sealed, Refusal):
             return Dropped(sealed)

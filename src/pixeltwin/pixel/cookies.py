@@ -46,13 +46,10 @@ def cookies_to_set(
     On another site than the page's they are harmless: a browser ignores SameSite=Lax cookies there. `secure=False` is
     for a shop on http://localhost, where Safari refuses Secure.
     """
-    if not request.host:
-        return ()
     held = request.cookies()
     wanted = {"_fbp": ids.fbp, "_fbc": ids.fbc}
+    changed = {name: value for name, value in wanted.items() if value and value != held.get(name)}
+    if not changed or not request.host:
+        return ()
     domain = browser_id.registrable_domain(request.host, domains)
-    return tuple(
-        SetCookie(name=name, value=value, domain=domain, secure=secure)
-        for name, value in wanted.items()
-        if value and value != held.get(name)
-    )
+    return tuple(SetCookie(name=name, value=value, domain=domain, secure=secure) for name, value in changed.items())

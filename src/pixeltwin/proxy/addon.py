@@ -25,7 +25,7 @@ from pixeltwin.proxy.notes import KEY, FlowNotes
 from pixeltwin.telemetry import quiet_libraries
 
 META_HOST: Final = "www.facebook.com"
-SANDBOX_PATH: Final = "/privacy_sandbox/pixel/register/trigger"
+SANDBOX_PATHS: Final = ("/privacy_sandbox/pixel/register/trigger", "/privacy_sandbox/pixel/register/trigger/")
 logger = logging.getLogger(__name__)
 
 
@@ -96,8 +96,7 @@ class PixelMirror:
     def _is_hit(self, flow: http.HTTPFlow) -> bool:
         """In reverse mode the path decides, since the host is the upstream's; as an explicit proxy the host too."""
         assert self._config is not None  # noqa: S101 a gateway was opened from it
-        path = flow.request.path.partition("?")[0]
-        if path not in self._config.server.paths.hits and path.rstrip("/") != SANDBOX_PATH:
+        if not flows.is_hit_on(flow, (*self._config.server.paths.hits, *SANDBOX_PATHS)):
             return False
         return flows.is_reverse(flow) or flow.request.pretty_host.lower() in _hit_hosts(self._config)
 

@@ -1,6 +1,6 @@
 """Between mitmproxy's flows and pixeltwin's own types."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from mitmproxy import http
@@ -9,6 +9,7 @@ from mitmproxy.proxy import mode_specs
 from pixeltwin.pixel.answer import Answer
 from pixeltwin.pixel.request import HitRequest
 
+METHODS: Final = ("GET", "POST")
 PRIVATE: Final = frozenset({"cookie", "authorization", "forwarded", "via"})  # PROTOCOL 4.4
 
 
@@ -19,6 +20,11 @@ def is_reverse(flow: http.HTTPFlow) -> bool:
 def is_fresh(flow: http.HTTPFlow) -> bool:
     """Whether a browser is asking right now. Hooks also fire for loaded and replayed flows: those sent their events."""
     return flow.live is True and flow.is_replay is None and flow.response is None and flow.error is None
+
+
+def is_hit_on(flow: http.HTTPFlow, paths: Collection[str]) -> bool:
+    """Whether the request is one that the pixel could make on one of the paths."""
+    return flow.request.path.partition("?")[0] in paths and flow.request.method in METHODS
 
 
 def hit_request(flow: http.HTTPFlow, *, host: str) -> HitRequest:

@@ -15,7 +15,6 @@ from pixeltwin.pixel.answer import Answer, answer_hit
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.proxy import flows
 
-METHODS: Final = frozenset({"GET", "POST", "HEAD"})
 IN_FLIGHT_SECONDS: Final = 2.0  # what a stop gives to requests that are being answered
 logger = logging.getLogger(__name__)
 
@@ -58,8 +57,9 @@ class FrontDoor:
             return answer.BAD_REQUEST  # a request for another server: this is no open proxy
         host = flows.host_header(flow)
         if not host or (self._hosts and host not in self._hosts):
+            self._gateway.count_skip(Reason.FOREIGN_HOST)
             return answer.MISDIRECTED
-        if flow.request.path.partition("?")[0] not in self._paths or flow.request.method not in METHODS:
+        if not flows.is_hit_on(flow, self._paths):
             self._gateway.count_skip(Reason.OTHER_PATH)
             return answer.NOT_FOUND
         handled = await self._gateway.handle(flows.hit_request(flow, host=host))
