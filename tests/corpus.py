@@ -9,7 +9,7 @@ from tests.processes import Meta, until
 from tests.shared_hits import Line
 
 VISITOR = "198.51.100.23"
-NAMED = {*Reason, *Refusal}
+NAMED = {*Reason, *map(str, Refusal)}
 HEADERS = {
     "user-agent": UA,
     "referer": "https://www.shop.example/from",

@@ -1,5 +1,7 @@
 """The line: every hit ends as a twin or as a named skip, and both copies carry one event id."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,14 +11,14 @@ from pixeltwin.enrich.source import Profile
 from pixeltwin.mirror import Admission, Draft, PixelPolicy, Policy, admit, seal
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
-from tests.factories import PAGE, PIXEL, form, hit_query, multipart, parsed, request
+from tests.factories import NOW, PAGE, PIXEL, form, hit_query, multipart, parsed, request
 
 POLICY = Policy(pixels={PIXEL: PixelPolicy()})
 OURS, THEIRS = "1" * 64, "2" * 64
 
 
 def admitted(arrived: HitRequest, policy: Policy = POLICY) -> Admission:
-    return admit(arrived, policy, record_id="r", random_hex=lambda: "0" * 32)
+    return admit(arrived, policy, record_id="r", random_below=lambda below: 7)
 
 
 @pytest.mark.parametrize(
@@ -87,16 +89,16 @@ def test_a_draft_survives_the_outbox():
 def test_what_the_browser_hashed_stays_first_and_ours_follows():
     draft = admitted(request(hit_query() + f"&ud[em]={THEIRS}")).draft
     assert draft
-    sealed = seal(draft, [Profile({"em": (OURS,), "ph": (OURS,)}), Profile({"em": (THEIRS,)})])
+    sealed = seal(draft, [Profile({"em": (OURS,), "ph": (OURS,)}), Profile({"em": (THEIRS,)})], NOW)
     assert not isinstance(sealed, Refusal)
-    event, added = sealed
-    assert (event.user_data.em, event.user_data.ph, added) == ((THEIRS, OURS), (OURS,), ["em", "ph"])
+    known = sealed.event.user_data
+    assert (known.em, known.ph, sealed.added) == ((THEIRS, OURS), (OURS,), ["em", "ph"])
 
 
 @pytest.mark.parametrize(
     ("arrived", "refusal"),
     [
-        (request(hit_query(), peer="127.0.0.1"), Refusal.INSUFFICIENT_USER_DATA),
+        (replace(request(hit_query(), peer="127.0.0.1"), first_party=False), Refusal.INSUFFICIENT_USER_DATA),
         (request(hit_query("Purchase", cd_currency="EUR")), Refusal.PURCHASE_WITHOUT_VALUE),
         (request(hit_query("Purchase", cd_value="0")), Refusal.PURCHASE_WITHOUT_CURRENCY),
     ],
@@ -104,13 +106,13 @@ def test_what_the_browser_hashed_stays_first_and_ours_follows():
 def test_what_meta_would_refuse_is_not_sent(arrived, refusal):
     draft = admitted(arrived).draft
     assert draft
-    assert seal(draft, []) is refusal
+    assert seal(draft, [], NOW) is refusal
 
 
 def test_a_free_purchase_is_a_purchase():
     draft = admitted(request(hit_query("Purchase", cd_value="0", cd_currency="EUR"))).draft
     assert draft
-    assert not isinstance(seal(draft, []), Refusal)
+    assert not isinstance(seal(draft, [], NOW), Refusal)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200), st.text(max_size=40), st.text(max_size=40))
@@ -125,3 +127,38 @@ def test_whatever_arrives_ends_as_a_twin_or_a_named_skip(query, body, content_ty
     assert (admission.draft is None) == (admission.skip is not None)
     if admission.draft:
         assert Draft.from_bytes(admission.draft.as_bytes()) == admission.draft
+
+
+def test_a_browser_without_fbp_gets_one_and_is_told_to_keep_it():
+    admission = admitted(request(hit_query()))
+    assert admission.draft
+    assert admission.draft.event.user_data.fbp == "fb.1.1795461800000.7"
+    assert [(cookie.name, cookie.value, cookie.domain) for cookie in admission.cookies] == [
+        ("_fbp", "fb.1.1795461800000.7", "shop.example")
+    ]
+
+
+def test_a_browser_that_our_cookies_cannot_reach_gets_no_fbp():
+    """Through an explicit proxy it asks Meta's host: an id that nobody keeps would be a new browser on every hit."""
+    admission = admitted(replace(request(hit_query()), first_party=False))
+    assert admission.draft
+    assert (admission.draft.event.user_data.fbp, admission.cookies) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("query", "notes"),
+    [
+        (hit_query(), ()),
+        (hit_query(ts="1794597200000"), ("clock_repaired",)),
+        (hit_query(cd_eventID="o-1"), ("event_id_in_custom_data",)),
+        (hit_query(cd_eventID="o-1", eid="o-1"), ()),
+        (hit_query(cd_value="12,50", cd_currency="Euro"), ("value_ignored", "currency_ignored")),
+        (hit_query(cd_contents="[]"), ("contents_ignored",)),
+        (hit_query() + "&ud[em]=alex.doe%40example.com", ("matching_data_ignored",)),
+        (hit_query(dpo="LDU", dpoco="US", dpost="CA"), ("limited_by_geolocation",)),
+    ],
+)
+def test_what_had_to_be_repaired_or_left_out_is_noted(query, notes):
+    draft = admitted(request(query)).draft
+    assert draft
+    assert draft.notes == notes

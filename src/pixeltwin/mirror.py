@@ -6,20 +6,29 @@
 Everything here is pure and synchronous: time and chance arrive as arguments, look-ups as their results.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+import hmac
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import orjson
 
 from pixeltwin.capi.event import ServerEvent
-from pixeltwin.capi.validate import Refusal, refusal
+from pixeltwin.capi.normalize import hashes
+from pixeltwin.capi.validate import Refusal, refusal, warnings
 from pixeltwin.enrich.merge import added, merge
 from pixeltwin.enrich.source import Profile
 from pixeltwin.mapping.element import Element
+from pixeltwin.mapping.ingest import Refused, parse_ingest
+from pixeltwin.mapping.json_body import HashValues
+from pixeltwin.mapping.notes import notes
+from pixeltwin.mapping.openbridge import OpenBridgePost, parse_openbridge, with_every_hash
 from pixeltwin.mapping.server_event import server_event, source_url
-from pixeltwin.pixel.client_ip import client_ip
+from pixeltwin.pixel.browser_id import RANDOM_BELOW, browser_ids, page_host
+from pixeltwin.pixel.client_ip import visitor_ip
+from pixeltwin.pixel.cookies import SetCookie, cookies_to_set
 from pixeltwin.pixel.hit import Limits, PixelHit, parse_hit
 from pixeltwin.pixel.request import HitRequest, Network
 from pixeltwin.pixel.skip import Reason, Skip
@@ -30,9 +39,11 @@ AUTOMATIC: Final = frozenset({"SubscribedButtonClick", "Microdata", "InputData"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PixelPolicy:
-    """What is to be done with one pixel's hits. No hosts: any."""
+    """What is to be done with one pixel's hits. No hosts: any. `ingest_keys` are those of its servers."""
 
     hosts: frozenset[str] = frozenset()
+    default_country: str | None = None
+    ingest_keys: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,45 +53,90 @@ class Policy:
     pixels: Mapping[str, PixelPolicy]
     limits: Limits = field(default_factory=Limits)
     trusted_proxies: tuple[Network, ...] = ()
+    fbi_cookie: bool = True
+    set_cookies: bool = True
     admits_origin: Callable[[str], bool] = lambda origin: True
     elements: Mapping[str, Element] = field(default_factory=dict)
+
+    def hash_values(self, pixel_id: str) -> HashValues:
+        """How customer data in plain text becomes hashes; phone numbers need the pixel's country."""
+        pixel = self.pixels.get(pixel_id)
+        return partial(hashes, default_country=pixel.default_country if pixel else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A twin before look-ups: the event as the browser knows it, and the keys by which sources may know more.
 
-    `record_id` names the journal's record of the hit.
+    `notes` are remarks about the hit; `record_id` names the journal's record of it.
     """
 
     event: ServerEvent
-    keys: Mapping[str, str]
+    keys: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     record_id: str = ""
+    test_event_code: str = ""
 
     def as_bytes(self) -> bytes:
-        return orjson.dumps({"event": self.event.as_json(), "keys": self.keys, "record_id": self.record_id})
+        return orjson.dumps(
+            {
+                "event": self.event.as_json(),
+                "keys": self.keys,
+                "notes": self.notes,
+                "record_id": self.record_id,
+                "test_event_code": self.test_event_code,
+            }
+        )
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> "Draft":
         stored: dict[str, Any] = orjson.loads(payload)
-        event = ServerEvent.model_validate(stored["event"])
-        return cls(event=event, keys=stored["keys"], record_id=stored["record_id"])
+        event, notes = ServerEvent.model_validate(stored.pop("event")), tuple(stored.pop("notes"))
+        return cls(event=event, notes=notes, **stored)
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """Server events in the order they were posted, and those that are none. An `event_id` may be empty."""
+
+    pixel_id: str
+    events: tuple[ServerEvent | Refused, ...]
+    test_event_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A twin ready to be sent: the event, the names of what look-ups added, remarks."""
+
+    event: ServerEvent
+    added: list[str]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """What was decided about a request. `relay` is the browser's copy with its event id, None when it is not ours.
+    """What was decided about a request.
 
-    `hit` is None for what is no readable hit, `draft` is None for a hit that gets no twin; then `skip` says why.
+    `hit` is None for what is no readable hit. `relay` is the browser's copy with its event id, None when it is not ours.
+    `draft` is None for a hit that gets no twin; then `skip` says why. `cookies` are for the answer.
     """
 
     hit: PixelHit | None = None
     relay: HitRequest | None = None
     draft: Draft | None = None
     skip: Reason | None = None
+    cookies: tuple[SetCookie, ...] = ()
 
 
-def admit(request: HitRequest, policy: Policy, *, record_id: str, random_hex: Callable[[], str]) -> Admission:
+class Decide(Protocol):
+    """How a door decides about a request: `admit`, `admit_openbridge`."""
+
+    def __call__(
+        self, request: HitRequest, policy: Policy, *, record_id: str, random_below: Callable[[int], int]
+    ) -> Admission: ...
+
+
+def admit(request: HitRequest, policy: Policy, *, record_id: str, random_below: Callable[[int], int]) -> Admission:
     """Decide about a request on a hit path."""
     hit = parse_hit(request, policy.limits)
     if isinstance(hit, Skip):
@@ -89,12 +145,61 @@ def admit(request: HitRequest, policy: Policy, *, record_id: str, random_hex: Ca
         return Admission(hit=hit, skip=stranger)
     if reason := why_not(hit, request):
         return Admission(hit=hit, relay=request, skip=reason)
-    event_id = hit.event_id or mint_event_id(hit, random_hex)
+    event_id = hit.event_id or mint_event_id(hit, random_below)
     relay = request if hit.get("eid") else stamp(request, event_id)
-    address = client_ip(request, policy.trusted_proxies)
-    event = server_event(hit, request, event_id=event_id, client_ip=address)
-    draft = Draft(event=event, keys=_keys(request, policy), record_id=record_id)
-    return Admission(hit=hit, relay=relay, draft=draft)
+    return _drafted(hit, request, policy, event_id, record_id, random_below, relay=relay)
+
+
+def admit_openbridge(
+    request: HitRequest, policy: Policy, *, record_id: str, random_below: Callable[[int], int]
+) -> Admission:
+    """Decide about an OpenBridge post. There is nothing to relay: the browser sends its own copy, with the same id."""
+    post = parse_openbridge(request, policy.limits, policy.hash_values)
+    if not isinstance(post, OpenBridgePost):
+        return Admission(skip=post.reason)
+    hit = post.hit
+    if reason := _stranger(hit, request, policy) or why_not(hit, request):
+        return Admission(hit=hit, skip=reason)
+    event_id = hit.event_id or mint_event_id(hit, random_below)
+    admission = _drafted(hit, request, policy, event_id, record_id, random_below)
+    assert admission.draft  # noqa: S101 that is what _drafted makes
+    draft = replace(admission.draft, event=with_every_hash(admission.draft.event, post))
+    return replace(admission, draft=draft)
+
+
+def _drafted(
+    hit: PixelHit,
+    request: HitRequest,
+    policy: Policy,
+    event_id: str,
+    record_id: str,
+    random_below: Callable[[int], int],
+    relay: HitRequest | None = None,
+) -> Admission:
+    keeps_cookies = policy.set_cookies and request.first_party
+    ids = browser_ids(hit, request, random=random_below(RANDOM_BELOW) if keeps_cookies else None)
+    address = visitor_ip(request, policy.trusted_proxies, fbi_cookie=policy.fbi_cookie)
+    event = server_event(hit, request, event_id=event_id, ids=ids, client_ip=address)
+    draft = Draft(event=event, keys=_keys(request, policy), notes=notes(hit, event), record_id=record_id)
+    cookies = cookies_to_set(ids, request, request.host or page_host(hit, request)) if keeps_cookies else ()
+    return Admission(hit=hit, relay=relay, draft=draft, cookies=cookies)
+
+
+def admit_ingest(pixel_id: str, request: HitRequest, policy: Policy) -> Ingested | Skip:
+    """Decide about server events posted for a pixel. Nothing is read before the sender has shown the pixel's key."""
+    posted = parse_ingest(pixel_id, request, policy.limits)
+    if isinstance(posted, Skip):
+        return posted
+    pixel = policy.pixels.get(pixel_id)
+    if pixel is None or not _is_one_of(posted.access_key, pixel.ingest_keys):
+        return Skip(Reason.BAD_ACCESS_KEY)
+    events = posted.events(policy.hash_values(pixel_id))
+    return Ingested(pixel_id, tuple(events), posted.test_event_code)
+
+
+def _is_one_of(key: str, keys: Collection[str]) -> bool:
+    matches = [hmac.compare_digest(key.encode(), own.encode()) for own in keys]  # all of them: time tells nothing
+    return any(matches)
 
 
 def why_not(hit: PixelHit, request: HitRequest) -> Reason | None:
@@ -110,11 +215,13 @@ def why_not(hit: PixelHit, request: HitRequest) -> Reason | None:
     return None
 
 
-def seal(draft: Draft, profiles: Iterable[Profile]) -> tuple[ServerEvent, list[str]] | Refusal:
-    """The event for Meta with what `profiles` add, and the names of what they added; or why Meta would refuse it."""
+def seal(draft: Draft, profiles: Iterable[Profile], now: float) -> Sealed | Refusal:
+    """The event for Meta with what `profiles` add, or why Meta would refuse it."""
     user_data = merge(draft.event.user_data, profiles)
     event = draft.event.model_copy(update={"user_data": user_data})
-    return refusal(event) or (event, added(draft.event.user_data, user_data))
+    if reason := refusal(event, now):
+        return reason
+    return Sealed(event, added(draft.event.user_data, user_data), (*draft.notes, *warnings(event)))
 
 
 def _stranger(hit: PixelHit, request: HitRequest, policy: Policy) -> Reason | None:

@@ -14,7 +14,7 @@ from pixeltwin.config.model import Element
 from pixeltwin.config.shape import places
 
 EXAMPLES = Path(__file__).parents[2] / "config"
-ENV = {"SHOP_TOKEN": "token", "UID_KEY": "key"}
+ENV = {"SHOP_TOKEN": "token", "UID_KEY": "key", "INGEST_KEY": "ingest"}
 
 
 @pytest.mark.parametrize("name", ["minimal", "full"])

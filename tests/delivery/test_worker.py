@@ -21,9 +21,11 @@ class Double:
 
     def __init__(self, *, bad: frozenset[bytes] = frozenset(), first: Sequence[Verdict] = (), max_batch: int = 1000):
         self.bad, self.first, self.max_batch = bad, list(first), max_batch
+        self.codes: list[str] = []
         self.posts: list[tuple[str, list[bytes]]] = []
 
-    async def send(self, pixel_id: str, payloads: Sequence[bytes]) -> Verdict:
+    async def send(self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str) -> Verdict:
+        self.codes.append(test_event_code)
         self.posts.append((pixel_id, list(payloads)))
         if self.first:
             return self.first.pop(0)
@@ -54,6 +56,15 @@ async def test_a_batch_holds_one_pixel_s_events_only():
     double = Double()
     await deliver([("1", b"a"), ("2", b"b"), ("1", b"c")], double)
     assert sorted(double.posts) == [("1", [b"a", b"c"]), ("2", [b"b"])]
+
+
+async def test_test_events_and_others_never_travel_together():
+    async def prepare(items: Sequence[Item]) -> dict[int, Prepared]:
+        return {item.seq: Ready(item.payload, "TEST1" if item.payload == b"b" else "") for item in items}
+
+    double = Double()
+    await deliver([("1", b"a"), ("1", b"b"), ("1", b"c")], double, prepare)
+    assert sorted(zip(double.codes, double.posts, strict=True)) == [("", ("1", [b"a", b"c"])), ("TEST1", ("1", [b"b"]))]
 
 
 async def test_no_batch_is_larger_than_the_destination_takes():

@@ -12,7 +12,7 @@ from pixeltwin.cli import app
 from pixeltwin.config import Config
 
 README = (ROOT / "README.md").read_text()
-ENV = {"SHOP_TOKEN": "a-token", "UID_KEY": "a-key"}
+ENV = {"SHOP_TOKEN": "a-token", "UID_KEY": "a-key", "INGEST_KEY": "a-key"}
 
 
 def yaml_blocks() -> list[str]:

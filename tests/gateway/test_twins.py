@@ -43,7 +43,10 @@ class Customers:
 
 def item(seq: int, customer: str | None, query: str = "", age: float = 0) -> Item:
     admission = admit(
-        request(query or hit_query()), Policy(pixels={PIXEL: PixelPolicy()}), record_id=str(seq), random_hex=lambda: "0"
+        request(query or hit_query()),
+        Policy(pixels={PIXEL: PixelPolicy()}),
+        record_id=str(seq),
+        random_below=lambda below: 0,
     )
     assert admission.draft
     draft = Draft(event=admission.draft.event, keys={"customer_id": customer} if customer else {}, record_id=str(seq))
@@ -77,7 +80,7 @@ async def test_what_meta_would_refuse_never_sinks_the_others():
     bad = item(2, None, hit_query("Purchase", cd_currency="EUR"))
     prepared = await twins(Customers({})).prepare([item(1, None), bad])
     assert isinstance(prepared[1], Ready)
-    assert prepared[2] == Dropped("purchase_without_value")
+    assert prepared[2] == Dropped("purchase_without_value (100/2804009)")
 
 
 async def test_a_draft_that_cannot_be_read_goes_to_the_dead_letters():

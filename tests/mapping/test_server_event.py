@@ -8,6 +8,7 @@ from tests.factories import NOW, PAGE, UA, hit_query, parsed, request
 
 from pixeltwin.capi.event import UserData
 from pixeltwin.mapping.server_event import server_event
+from pixeltwin.pixel.browser_id import browser_ids
 
 EM = "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"  # john_smith@gmail.com, PROTOCOL 1.5
 NOTHING = hashlib.sha256(b"").hexdigest()
@@ -15,7 +16,9 @@ NOTHING = hashlib.sha256(b"").hexdigest()
 
 def twin(query: str, *, client_ip: str | None = "203.0.113.9", **kwargs) -> dict:
     arrived = request(query, **kwargs)
-    return dict(server_event(parsed(arrived), arrived, event_id="e-1", client_ip=client_ip).as_json())
+    hit = parsed(arrived)
+    ids = browser_ids(hit, arrived, random=None)
+    return dict(server_event(hit, arrived, event_id="e-1", ids=ids, client_ip=client_ip).as_json())
 
 
 def test_a_plain_hit_says_what_when_where_and_who():
@@ -91,7 +94,8 @@ HIT, COOKIE = "fb.1.1795460000000.HiT", "fb.1.1795460000001.CoOkIe"
     ("query", "cookie", "fbc"),
     [
         (hit_query(dl=CLICKED, fbc=HIT), f"_fbc={COOKIE}", HIT),
-        (hit_query(dl=CLICKED), f"a=b; _fbc={COOKIE}", COOKIE),
+        (hit_query(), f"a=b; _fbc={COOKIE}", COOKIE),
+        (hit_query(dl=CLICKED), f"_fbc={COOKIE}", "fb.1.1795461800000.IwAR0fAkE-cLiCk_1dAaBb"),  # a newer click
         (hit_query(dl=CLICKED, fbc="xx.1.1795460000000.abc"), "", "fb.1.1795461800000.IwAR0fAkE-cLiCk_1dAaBb"),
         (hit_query(), "", None),
     ],

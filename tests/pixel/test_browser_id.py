@@ -251,7 +251,7 @@ def test_every_shared_case_ends_as_meta_s_builder_ends_it():
         kept = given["cookies"].values()
         assert all(value in kept or value == bare(value) for value in (found.fbp, found.fbc) if value), given
         theirs = {cookie["name"]: cookie for cookie in expected["set_cookies"]}
-        for cookie in cookies_to_set(found, asked, domains=domains):
+        for cookie in cookies_to_set(found, asked, asked.host, domains=domains):
             assert cookie.domain or browser_host(given["host"]) == theirs[cookie.name]["domain"], given
             assert cookie.domain in (None, theirs[cookie.name]["domain"]), given
 

@@ -1,4 +1,7 @@
-"""SHA-256 values as the Conversions API takes them, and as a type that plaintext cannot pass."""
+"""SHA-256 values as the Conversions API takes them, and as a type that plaintext cannot pass.
+
+What somebody hashed before us is kept as it is: SHA-256, or MD5, which Meta's own packages let pass as well.
+"""
 
 import hashlib
 import re
@@ -6,17 +9,40 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
-# 64 hex digits, then perhaps Meta's appendix: a language token of 2 characters or 8 of base64url (PROTOCOL 2.3)
-HASH: Final = re.compile(r"([0-9a-fA-F]{64})(\.(?:[\w-]{2}|[\w-]{8}))?", re.ASCII)
+# JavaScript's white space. Python's lacks U+FEFF and has U+001C to U+001F and U+0085 besides.
+SPACE: Final = (
+    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f"
+    "\u3000\ufeff"
+)
+# 64 or 32 hex digits, then perhaps Meta's appendix: a token of 2 characters, or any 8 without a dot (PROTOCOL 2.3)
+HASH: Final = re.compile(r"([0-9a-fA-F]{64}|[0-9a-fA-F]{32})(\.(?:AQ|Ag|Aw|BA|BQ|Bg|[^.\r\n]{8}))?", re.ASCII)
+APPENDIX: Final = re.compile(r"\.[\w-]{2,8}", re.ASCII)  # what is passed on; base64url in Meta's own
+SHORTEST: Final = 32
+SHA256_DIGITS: Final = 64
 OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
+HASHES_OF_NOTHING: Final = frozenset({OF_NOTHING, "d41d8cd98f00b204e9800998ecf8427e"})
+
+
+def digits(trimmed: str) -> str | None:
+    """The lower-case digits of a value that is hashed already, without appendix; None for anything else."""
+    if len(trimmed) < SHORTEST or not (found := HASH.fullmatch(trimmed)):
+        return None
+    return found[1].lower()
 
 
 def as_hash(text: str) -> str | None:
-    """The text if it is a SHA-256 value: digits lower-cased, appendix kept. The hash of nothing is none."""
-    found = HASH.fullmatch(text.strip())
-    if not found or found[1].lower() == OF_NOTHING:
+    """The text if it is a hash: digits lower-cased, Meta's appendix kept. The hash of nothing is none."""
+    found = HASH.fullmatch(text.strip(SPACE))
+    if not found or found[1].lower() in HASHES_OF_NOTHING:
         return None
-    return found[1].lower() + (found[2] or "")
+    appendix = found[2] or ""
+    return found[1].lower() + (appendix if APPENDIX.fullmatch(appendix) else "")
+
+
+def as_sha256(text: str) -> str | None:
+    """The text if it is a SHA-256 value. The pixel makes no others: an MD5 in a hit is somebody's odd input."""
+    value = as_hash(text)
+    return value if value and len(value.partition(".")[0]) == SHA256_DIGITS else None
 
 
 def sha256(text: str) -> str:

@@ -11,7 +11,7 @@ import orjson
 MAX_EVENTS: Final = 1000  # PROTOCOL 1.9
 
 
-def request_body(events: Sequence[bytes], test_event_code: str | None) -> bytes:
+def request_body(events: Sequence[bytes], test_event_code: str = "") -> bytes:
     """The JSON body for events that are JSON already, spliced rather than parsed and printed again."""
     code = b',"test_event_code":' + orjson.dumps(test_event_code) if test_event_code else b""
     return b'{"data":[' + b",".join(events) + b"]" + code + b"}"

@@ -1,47 +1,122 @@
-"""What Meta refuses, found before it is sent: one bad event makes Meta refuse the whole batch (PROTOCOL 1.9)."""
+"""What Meta refuses, found before it is sent: one bad event makes Meta refuse the whole batch (PROTOCOL 1.9).
 
-from collections.abc import Callable
+What Meta takes but remarks on is a warning. Codes are Meta's (PROTOCOL 1.11).
+"""
+
+from collections.abc import Callable, Iterator
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from pixeltwin.capi.event import ServerEvent
 
-# user_data whose keys are a subset of one of these matches nobody (100/2804050, PROTOCOL 1.5)
+DAY: Final = 24 * 3600
+MAX_AGE: Final = 7 * DAY  # seconds
+MAX_AGE_IN_STORE: Final = 62 * DAY  # for action_source physical_store
+
+# user_data whose keys are a subset of one of these matches nobody (PROTOCOL 1.5)
 INSUFFICIENT: Final = (
     frozenset({"ct", "country", "st", "zp", "ge", "client_user_agent"}),
     frozenset({"db", "client_user_agent"}),
     frozenset({"fn", "ge"}),
     frozenset({"ln", "ge"}),
 )
+CONTENT_TYPES: Final = (None, "product", "product_group")
+LIMITED: Final = "LDU"
 
 
 class Refusal(StrEnum):
     """Why Meta would refuse an event."""
 
-    INSUFFICIENT_USER_DATA = "insufficient_user_data"  # 100/2804050
-    PURCHASE_WITHOUT_VALUE = "purchase_without_value"  # 100/2804009
+    INSUFFICIENT_USER_DATA = "insufficient_user_data"
+    PURCHASE_WITHOUT_VALUE = "purchase_without_value"
     PURCHASE_WITHOUT_CURRENCY = "purchase_without_currency"
+    TOO_OLD = "too_old"
+    NO_SOURCE_URL = "no_source_url"
+    NO_MESSAGING_CHANNEL = "no_messaging_channel"
+    NO_APP_DATA = "no_app_data"
+    LIMITED_WITHOUT_COUNTRY = "limited_without_country"
+
+    @property
+    def code(self) -> str:
+        """What Meta would answer: code, and subcode where one is known."""
+        return CODES.get(self, "100")
+
+    def __str__(self) -> str:
+        return f"{self.value} ({self.code})"
 
 
-def refusal(event: ServerEvent) -> Refusal | None:
-    """The first reason for which Meta would refuse the event."""
-    return next((reason for reason, applies in CHECKS.items() if applies(event)), None)
+class Warning(StrEnum):  # noqa: A001 Meta's own word, in Diagnostics
+    """What Meta takes, but says or matches less well."""
+
+    NO_USER_AGENT = "no_user_agent"
+    NO_CLIENT_IP = "no_client_ip"
+    UNKNOWN_CONTENT_TYPE = "unknown_content_type"
+    VALUE_WITHOUT_CURRENCY = "value_without_currency"
+    LIMITED_WITHOUT_CLIENT_IP = "limited_without_client_ip"
 
 
-def _insufficient_user_data(event: ServerEvent) -> bool:
-    keys = frozenset(event.user_data.model_dump(exclude_none=True))
+CODES: Final = {
+    Refusal.INSUFFICIENT_USER_DATA: "100/2804050",
+    Refusal.PURCHASE_WITHOUT_VALUE: "100/2804009",
+    Refusal.TOO_OLD: "100/2804003",
+    Refusal.NO_MESSAGING_CHANNEL: "100/2804063",
+    Refusal.NO_APP_DATA: "100/2804043",
+}
+
+
+def refusal(event: ServerEvent, now: float) -> Refusal | None:
+    """The first reason for which Meta would refuse the event at unix second `now`."""
+    return next((reason for reason, applies in REFUSALS.items() if applies(event, now)), None)
+
+
+def warnings(event: ServerEvent) -> Iterator[Warning]:
+    """What Meta would remark on."""
+    return (warning for warning, applies in WARNINGS.items() if applies(event))
+
+
+def _insufficient_user_data(event: ServerEvent, now: float) -> bool:
+    keys = {key for key, value in event.user_data if value}
     return any(keys <= weak for weak in INSUFFICIENT)
 
 
-def _purchase_lacks(field: str) -> Callable[[ServerEvent], bool]:
-    def lacks(event: ServerEvent) -> bool:
-        return event.event_name == "Purchase" and getattr(event.custom_data, field, None) is None
-
-    return lacks
+def _purchase_lacks(field: str) -> Callable[[ServerEvent, float], bool]:
+    return lambda event, now: event.event_name == "Purchase" and _custom(event, field) is None
 
 
-CHECKS: Final[dict[Refusal, Callable[[ServerEvent], bool]]] = {
+def _too_old(event: ServerEvent, now: float) -> bool:
+    longest = MAX_AGE_IN_STORE if event.action_source == "physical_store" else MAX_AGE
+    return event.event_time < now - longest
+
+
+def _is_limited(event: ServerEvent) -> bool:
+    return LIMITED in (event.data_processing_options or ())
+
+
+def _custom(event: ServerEvent, field: str) -> Any:
+    return getattr(event.custom_data, field, None)
+
+
+REFUSALS: Final[dict[Refusal, Callable[[ServerEvent, float], bool]]] = {
+    Refusal.TOO_OLD: _too_old,
     Refusal.INSUFFICIENT_USER_DATA: _insufficient_user_data,
+    Refusal.NO_SOURCE_URL: lambda event, now: event.action_source == "website" and not event.event_source_url,
     Refusal.PURCHASE_WITHOUT_VALUE: _purchase_lacks("value"),
     Refusal.PURCHASE_WITHOUT_CURRENCY: _purchase_lacks("currency"),
+    Refusal.LIMITED_WITHOUT_COUNTRY: lambda event, now: (
+        _is_limited(event) and event.data_processing_options_country is None
+    ),
+    Refusal.NO_MESSAGING_CHANNEL: lambda event, now: (
+        event.action_source == "business_messaging" and not event.messaging_channel
+    ),
+    Refusal.NO_APP_DATA: lambda event, now: event.action_source == "app" and not event.app_data,
+}
+
+WARNINGS: Final[dict[Warning, Callable[[ServerEvent], bool]]] = {
+    Warning.NO_USER_AGENT: lambda event: event.action_source == "website" and not event.user_data.client_user_agent,
+    Warning.NO_CLIENT_IP: lambda event: event.action_source == "website" and not event.user_data.client_ip_address,
+    Warning.UNKNOWN_CONTENT_TYPE: lambda event: _custom(event, "content_type") not in CONTENT_TYPES,
+    Warning.VALUE_WITHOUT_CURRENCY: lambda event: (
+        _custom(event, "value") is not None and not _custom(event, "currency")
+    ),
+    Warning.LIMITED_WITHOUT_CLIENT_IP: lambda event: _is_limited(event) and not event.user_data.client_ip_address,
 }

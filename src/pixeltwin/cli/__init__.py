@@ -1,6 +1,7 @@
 """The command line. Exit codes: 0 fine, 1 found problems, 2 usage, 3 gateway not reachable."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,6 @@ import typer
 from rich.console import Console
 
 from pixeltwin import __version__
-from pixeltwin.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A first-party gateway for the Meta Pixel.")
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -67,11 +67,24 @@ def validate(config: ConfigFile) -> None:
     _finish(check)
 
 
+@app.command()
+def explain(
+    source: Annotated[str, typer.Argument(metavar="INPUT", help="A URL, a HAR, a flow file, a hits file, or -.")],
+    config: Annotated[Path | None, typer.Option("-c", "--config", help="The config; none: any pixel.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit.")] = False,
+    now: Annotated[float | None, typer.Option(help="When the hits arrive, unix seconds; default: now.")] = None,
+) -> None:
+    """Say what would happen to a hit, step by step. Nothing is sent."""
+    from pixeltwin.cli.explain import explain_input
+
+    _finish(lambda: explain_input(source, config=config, as_json=as_json, now=now or time.time()))
+
+
 def _finish(work: Callable[[], int]) -> None:
     """Exit with the work's code; what the user can mend is said without a traceback."""
     try:
         code = work()
-    except (ConfigError, OSError) as error:
+    except (ValueError, OSError) as error:  # a ConfigError is a ValueError
         errors.print(str(error), style="red", markup=False)
         code = 1
     except KeyboardInterrupt:

@@ -17,6 +17,7 @@ from pixeltwin.config.units import Duration, Size, wrong
 from pixeltwin.config.values import (
     BaseUrl,
     Count,
+    Country,
     GraphVersion,
     HostText,
     Listen,
@@ -72,9 +73,11 @@ class Limits(Section):
 
 
 class Paths(Section):
-    """The paths on which hits are taken."""
+    """The paths on which hits, OpenBridge posts (also below it) and server events (`…/{pixel_id}/events`) are taken."""
 
     hits: Annotated[tuple[PathText, ...], AfterValidator(not_empty)] = ("/tr", "/tr/")
+    openbridge: PathText = "/events"
+    ingest: PathText = "/capi"
 
 
 class Server(Section):
@@ -113,7 +116,9 @@ class Pixel(Section):
     name: Name = Field(default_factory=lambda fields: fields.get("id", ""))
     access_token: Token
     hosts: tuple[HostText, ...] = ()
-    relay: Literal["native", "background", "none"] | None = None
+    default_country: Country | None = None
+    relay: Literal["native", "background", "browser", "none"] | None = None
+    ingest_keys: tuple[Token, ...] = ()
     test_event_code: str | None = None
     enrich: tuple[str, ...] = ()
 
@@ -121,6 +126,13 @@ class Pixel(Section):
     @classmethod
     def _blank_is_none(cls, code: str | None) -> str | None:
         return code or None  # `${TEST_CODE:-}` is how people write "only where it is set"
+
+
+class Identity(Section):
+    """How a browser is known: Meta's `_fbi` client-IP cookie, and the gateway's own `_fbp` and `_fbc`."""
+
+    fbi_cookie: bool = True
+    set_cookies: bool = True
 
 
 class Admin(Section):
@@ -143,6 +155,7 @@ class Config(Section):
     server: Server = Server()
     meta: Meta = Meta()
     pixels: Annotated[tuple[Pixel, ...], AfterValidator(not_empty)]
+    identity: Identity = Identity()
     elements: Mapping[Name, Element] = {}
     sources: Mapping[Name, Source] = {}
     outbox: Outbox = Field(default=DEFAULT_OUTBOX, validate_default=True)

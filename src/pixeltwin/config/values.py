@@ -130,6 +130,13 @@ def parse_pixel_id(value: Any) -> str:
     return text
 
 
+def parse_country(text: str) -> str:
+    """An ISO 3166-1 code of two letters."""
+    if not re.fullmatch(r"[A-Za-z]{2}", text):
+        raise wrong("write the country's two letters, such as DE")
+    return text.upper()
+
+
 def parse_name(text: str) -> str:
     """A name for logs and metrics, and for pointing at things in the file."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
@@ -201,6 +208,7 @@ HostText = Annotated[str, _text(None, parse_host)]
 BaseUrl = Annotated[str, _text(None, parse_base_url)]
 PathText = Annotated[str, _text(None, parse_path)]
 PixelId = Annotated[str, BeforeValidator(parse_pixel_id, str)]
+Country = Annotated[str, _text(None, parse_country)]
 Token = Annotated[SecretStr, AfterValidator(check_token)]
 Name = Annotated[str, _text(None, parse_name)]
 GraphVersion = Annotated[str, _text(None, parse_graph_version)]

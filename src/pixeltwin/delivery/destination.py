@@ -37,8 +37,11 @@ class Destination(Protocol):
     name: str
     max_batch: int
 
-    async def send(self, pixel_id: str, payloads: Sequence[bytes]) -> Verdict:
-        """Send a batch of one pixel's payloads, 1 to `max_batch` of them. Never raises for what the network does."""
+    async def send(self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str) -> Verdict:
+        """Send a batch of one pixel's payloads, 1 to `max_batch` of them. Never raises for what the network does.
+
+        `test_event_code` is that of all of them, empty for none.
+        """
 
     async def close(self) -> None:
         """Close connections."""

@@ -9,7 +9,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -31,8 +31,9 @@ class Record:
     """One hit and its twin.
 
     `hit` is the hit's parameters as they came, decoded, in order. `twin` is the event for Meta, None where there is
-    none; `added` names what it knows and the hit did not (`user_data.em`). `detail` says in one line why the state is
-    what it is: the skip's reason, Meta's answer, the error. `relay` says who brings the browser's copy to Meta.
+    none; `added` names what it knows and the hit did not (`user_data.em`), `notes` what is remarkable. `detail` says in
+    one line why the state is what it is: the skip's reason, Meta's answer, the error. `relay` says who brings the
+    browser's copy to Meta.
     """
 
     id: str
@@ -46,7 +47,8 @@ class Record:
     relay: str = "none"
     hit: Sequence[tuple[str, str]] = ()
     twin: Mapping[str, Any] | None = None
-    added: Sequence[str] = field(default=())
+    added: Sequence[str] = ()
+    notes: Sequence[str] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -6,7 +6,7 @@ One bad event never sinks a batch: a batch that is rejected is halved until the 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched, groupby
 from typing import Final
@@ -23,11 +23,13 @@ REST_AFTER_FAULT: Final = 1.0  # seconds; a fault of ours must not become a busy
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """An item made ready: the bytes to send."""
+    """An item made ready: the bytes to send. Only items of one test event code travel together; empty: none."""
 
     payload: bytes
+    test_event_code: str = ""
 
 
+type Batch = tuple[tuple[Item, Ready], ...]
 type Prepared = Ready | Later | Refused | Dropped
 type Prepare = Callable[[Sequence[Item]], Awaitable[Mapping[int, Prepared]]]
 type Report = Callable[[Item, Outcome, str], None]
@@ -111,36 +113,39 @@ class Worker:
         ends: dict[int, tuple[Outcome, str]] = {
             seq: (outcome, outcome.reason) for seq, outcome in prepared.items() if not isinstance(outcome, Ready)
         }
-        ready = [item for item in lease.items if isinstance(prepared.get(item.seq), Ready)]
-        payloads = {seq: made.payload for seq, made in prepared.items() if isinstance(made, Ready)}
+        ready = [(item, made) for item in lease.items if isinstance(made := prepared.get(item.seq), Ready)]
         batches = _batches(ready, self._destination.max_batch)
-        for sent in await asyncio.gather(*(self._send(batch, payloads) for batch in batches)):
+        for sent in await asyncio.gather(*(self._send(batch) for batch in batches)):
             ends |= sent
         await self._outbox.settle(lease, {seq: outcome for seq, (outcome, _) in ends.items()})
         for item in lease.items:
             if item.seq in ends:
                 self._report(item, *ends[item.seq])
 
-    async def _send(self, batch: Sequence[Item], payloads: Mapping[int, bytes]) -> dict[int, tuple[Outcome, str]]:
-        verdict = await self._destination.send(batch[0].pixel_id, [payloads[item.seq] for item in batch])
+    async def _send(self, batch: Batch) -> dict[int, tuple[Outcome, str]]:
+        first, made = batch[0]
+        payloads = [ready.payload for _, ready in batch]
+        verdict = await self._destination.send(first.pixel_id, payloads, test_event_code=made.test_event_code)
         match verdict:
             case Taken(answer):
-                return {item.seq: (Delivered(), answer) for item in batch}
+                return {item.seq: (Delivered(), answer) for item, _ in batch}
             case TryAgain(reason, after):
-                return {item.seq: (self._later(item, reason, after), reason) for item in batch}
+                return {item.seq: (self._later(item, reason, after), reason) for item, _ in batch}
             case Rejected(reason) if len(batch) == 1:
-                return {batch[0].seq: (Refused(reason), reason)}
+                return {first.seq: (Refused(reason), reason)}
             case Rejected():
                 middle = len(batch) // 2
-                first = await self._send(batch[:middle], payloads)
-                return first | await self._send(batch[middle:], payloads)
+                return await self._send(batch[:middle]) | await self._send(batch[middle:])
 
     def _later(self, item: Item, reason: str, after: float | None) -> Later:
         return Later(retry_at(self._clock(), item.attempts, after, random.random()), reason)  # noqa: S311 jitter
 
 
-def _batches(items: Iterable[Item], size: int) -> Iterable[tuple[Item, ...]]:
-    """The items by pixel, never two pixels in a batch, never more than `size`."""
-    by_pixel = sorted(items, key=lambda item: item.pixel_id)
-    for _, group in groupby(by_pixel, key=lambda item: item.pixel_id):
+def _batches(ready: Iterable[tuple[Item, Ready]], size: int) -> Iterator[Batch]:
+    """The items by pixel and test event code, never two of them in a batch, never more than `size`."""
+
+    def kind(one: tuple[Item, Ready]) -> tuple[str, str]:
+        return one[0].pixel_id, one[1].test_event_code
+
+    for _, group in groupby(sorted(ready, key=kind), key=kind):
         yield from batched(group, size)

@@ -4,7 +4,6 @@ HTTP/1.1 with keep-alive: big bodies on one HTTP/2 connection starve on its flow
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -18,38 +17,30 @@ NAME: Final = "conversions_api"
 TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
-    """How to post for one pixel. The token is asked for at every post, so that a new one is used at once."""
-
-    token: Callable[[], str]
-    test_event_code: str | None = None
-
-
 class ConversionsApi:
-    """One client for every pixel."""
+    """One client for every pixel. A pixel's token is asked for at every post, so that a new one is used at once."""
 
     name = NAME
     max_batch = MAX_EVENTS
 
-    def __init__(self, graph: str, version: str, access: Mapping[str, Access]) -> None:
+    def __init__(self, graph: str, version: str, tokens: Mapping[str, Callable[[], str]]) -> None:
         self._base = f"{graph}/{version}"
-        self._access = access
+        self._tokens = tokens
         self._client = httpx.AsyncClient(
             timeout=TIMEOUT,
             trust_env=False,  # a proxy variable could lead back through this gateway
             follow_redirects=False,  # the token goes to Graph and nowhere else
         )
 
-    async def send(self, pixel_id: str, payloads: Sequence[bytes]) -> Verdict:
-        access = self._access.get(pixel_id)
-        if access is None:
+    async def send(self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str) -> Verdict:
+        token = self._tokens.get(pixel_id)
+        if token is None:
             return TryAgain("the pixel is no longer configured")
         try:
             response = await self._client.post(
                 f"{self._base}/{pixel_id}/events",
-                content=request_body(payloads, access.test_event_code),
-                headers={"content-type": "application/json", "authorization": f"Bearer {access.token()}"},
+                content=request_body(payloads, test_event_code),
+                headers={"content-type": "application/json", "authorization": f"Bearer {token()}"},
             )
         except httpx.HTTPError as error:
             return TryAgain(f"no answer: {type(error).__name__}")

@@ -61,7 +61,7 @@ class PixelRelay:
             auto_decompress=False,
         )
 
-    async def send(self, pixel_id: str, payloads: Sequence[bytes]) -> Verdict:
+    async def send(self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str = "") -> Verdict:
         kept: dict[str, Any] = orjson.loads(payloads[0])
         url = URL(f"{self._endpoint}?{kept['query']}" if kept["query"] else self._endpoint, encoded=True)
         body = kept["body"].encode("latin-1")

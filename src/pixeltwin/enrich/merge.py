@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pixeltwin.capi.event import UserData
+from pixeltwin.capi.event import HASHED_PARTS, UserData
 from pixeltwin.enrich.source import Profile
 
 
@@ -11,7 +11,10 @@ def merge(given: UserData, profiles: Iterable[Profile]) -> UserData:
     merged = given.model_dump(exclude_none=True)
     for profile in profiles:
         for key, values in profile.user_data.items():
-            merged[key] = tuple(dict.fromkeys((*merged.get(key, ()), *values)))
+            if key in HASHED_PARTS:  # one value each
+                merged.setdefault(key, values[0])
+            else:
+                merged[key] = tuple(dict.fromkeys((*merged.get(key, ()), *values)))
     return UserData.model_validate(merged)
 
 

@@ -9,26 +9,29 @@ from itertools import chain
 from typing import Final, Literal
 
 from pixeltwin import kinds
+from pixeltwin.capi.event import ServerEvent
 from pixeltwin.config import Config
 from pixeltwin.delivery.journal import Journal, Record, State
 from pixeltwin.delivery.outbox import Appended, Depth, NewItem, Outbox
 from pixeltwin.delivery.worker import Worker
 from pixeltwin.destinations import conversions_api, pixel_relay
-from pixeltwin.destinations.conversions_api import Access, ConversionsApi
+from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.destinations.pixel_relay import PixelRelay, relay_payload
 from pixeltwin.enrich.source import Source
+from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.relays import Relays
 from pixeltwin.gateway.twins import Twins
-from pixeltwin.mirror import Admission, PixelPolicy, Policy, admit
-from pixeltwin.pixel.hit import Limits, PixelHit
+from pixeltwin.mirror import Admission, Decide, Draft, Ingested, admit, admit_ingest
+from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
-from pixeltwin.pixel.skip import Reason
+from pixeltwin.pixel.skip import Reason, Skip
+from pixeltwin.pixel.stamp import MARK
 from pixeltwin.telemetry import HITS, OUTBOX, log
 
 LINGER: Final = 0.1  # seconds a batch may fill; Meta wants events in real time, batches want company
 DRAIN_SECONDS: Final = 7.0  # of the 10 that a stop may take
 
-type Relay = Literal["native", "background", "none"]  # who brings the browser's copy to Meta
+type Relay = Literal["native", "background", "browser", "none"]  # who brings the browser's copy to Meta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,7 @@ class Gateway:
     def __init__(self, config: Config, *, relay: Relay) -> None:
         self.config = config
         self.journal = Journal()
-        self.policy = _policy(config)
+        self.policy = policy_of(config)
         self._pixels = {pixel.id: pixel for pixel in config.pixels}
         self._relays = {pixel.id: pixel.relay or relay for pixel in config.pixels}
         self._outbox: Outbox | None = None
@@ -65,24 +68,43 @@ class Gateway:
         sources = _open_sources(config)
         twins = Twins(config, sources, self.journal)
         relays = Relays({pixel.id: pixel.name for pixel in config.pixels})
-        api = ConversionsApi(config.meta.graph, config.meta.graph_version, _access(config))
+        tokens = {pixel.id: pixel.access_token.get_secret_value for pixel in config.pixels}
+        api = ConversionsApi(config.meta.graph, config.meta.graph_version, tokens)
         relay = PixelRelay(config.meta.pixel)
         self._outbox, self._closers = outbox, [api, relay, *sources.values()]
         self._run(Worker(outbox, api, twins.prepare, twins.report, linger=LINGER))
         self._run(Worker(outbox, relay, relays.prepare, relays.report))
 
-    async def handle(self, request: HitRequest) -> Handled:
-        """Decide about a request and keep what follows from it; durable when it returns. Never raises."""
+    async def handle(self, request: HitRequest, decide: Decide = admit) -> Handled:
+        """Decide about a request and keep what follows from it; durable when it returns. Never raises for it."""
         record_id = self.journal.next_id()
         try:
-            admission = admit(request, self.policy, record_id=record_id, random_hex=lambda: secrets.token_hex(16))
+            admission = decide(request, self.policy, record_id=record_id, random_below=secrets.randbelow)
         except Exception:
             log.exception("a hit could not be read")
             admission = Admission(skip=Reason.INTERNAL_ERROR)
-        relay = self._relays.get(admission.hit.pixel_id, "none") if admission.hit else "none"
+        relay = self._relays.get(admission.hit.pixel_id, "none") if admission.relay and admission.hit else "none"
         state, detail = await self._keep(admission, relay)
         self._note(request, admission, record_id, relay, state, detail)
         return Handled(admission=admission, record_id=record_id, relay=relay, state=state, detail=detail)
+
+    async def ingest(self, pixel_id: str, request: HitRequest) -> Ingested | Skip:
+        """Keep the server events that were posted for a pixel; durable when it returns."""
+        # a thousand events cost tens of milliseconds, which are the hits' while they are hashed here
+        posted = await asyncio.to_thread(admit_ingest, pixel_id, request, self.policy)
+        if isinstance(posted, Skip):
+            self.count_skip(posted.reason)
+            return posted
+        drafts = [self._ingested(event, posted) for event in posted.events if isinstance(event, ServerEvent)]
+        try:
+            appended = await self._append([_twin(pixel_id, draft) for draft in drafts])
+        except OSError as error:
+            log.error("the outbox took nothing", error=str(error))
+            self.count_skip(Reason.OUTBOX_FAILED)
+            return Skip(Reason.OUTBOX_FAILED)
+        for draft, kept in zip(drafts, appended, strict=True):
+            self._note_ingested(pixel_id, request, draft, kept)
+        return posted
 
     def count_skip(self, reason: Reason) -> None:
         """Count a request that a front door turned away before it could be a hit."""
@@ -146,6 +168,27 @@ class Gateway:
             raise OSError("the outbox is not open")
         return await self._outbox.append(items)
 
+    def _ingested(self, event: ServerEvent, posted: Ingested) -> Draft:
+        if not event.event_id:
+            event = event.model_copy(update={"event_id": f"{MARK}{secrets.token_hex(16)}"})
+        return Draft(event=event, record_id=self.journal.next_id(), test_event_code=posted.test_event_code)
+
+    def _note_ingested(self, pixel_id: str, request: HitRequest, draft: Draft, kept: Appended) -> None:
+        state, event = State.DUPLICATE if kept is Appended.DUPLICATE else State.QUEUED, draft.event
+        HITS.labels(self._pixels[pixel_id].name, state, "").inc()
+        self.journal.add(
+            Record(
+                id=draft.record_id,
+                received_at=request.received_at,
+                pixel_id=pixel_id,
+                event_name=event.event_name,
+                event_id=event.event_id,
+                source_url=event.event_source_url or "",
+                state=state,
+                twin=event.as_json(),
+            )
+        )
+
     def _note(
         self, request: HitRequest, admission: Admission, record_id: str, relay: Relay, state: State, detail: str
     ) -> None:
@@ -163,12 +206,13 @@ def _items(admission: Admission, relay: Relay) -> chain[NewItem]:
 
 
 def _twin_leg(admission: Admission) -> list[NewItem]:
-    if not (draft := admission.draft) or not (hit := admission.hit):
-        return []
+    return [_twin(admission.hit.pixel_id, admission.draft)] if admission.draft and admission.hit else []
+
+
+def _twin(pixel_id: str, draft: Draft) -> NewItem:
+    """A draft's item. Meta de-duplicates by event name and id, so that is its key."""
     key = hashlib.blake2b(f"{draft.event.event_name}\0{draft.event.event_id}".encode(), digest_size=16).digest()
-    return [
-        NewItem(destination=conversions_api.NAME, pixel_id=hit.pixel_id, key=key, payload=draft.as_bytes()),
-    ]
+    return NewItem(destination=conversions_api.NAME, pixel_id=pixel_id, key=key, payload=draft.as_bytes())
 
 
 def _relay_leg(admission: Admission, relay: Relay) -> list[NewItem]:
@@ -197,25 +241,11 @@ def _record(
         source_url=hit.get("dl") or request.header("referer"),
         state=state,
         detail=detail,
-        relay=relay if admission.relay else "none",
+        relay=relay,
         hit=hit.shown(),
         twin=event.as_json() if event else None,
+        notes=admission.draft.notes if admission.draft else (),
     )
-
-
-def _policy(config: Config) -> Policy:
-    limits = config.server.limits
-    return Policy(
-        pixels={pixel.id: PixelPolicy(hosts=frozenset(pixel.hosts)) for pixel in config.pixels},
-        limits=Limits(body=limits.body, url=limits.url, params=limits.params),
-        trusted_proxies=config.server.trusted_proxies,
-        admits_origin=config.server.admits_origin,
-        elements=config.elements,
-    )
-
-
-def _access(config: Config) -> dict[str, Access]:
-    return {pixel.id: Access(pixel.access_token.get_secret_value, pixel.test_event_code) for pixel in config.pixels}
 
 
 async def _open_outbox(config: Config) -> Outbox:

@@ -43,6 +43,7 @@ class Twins:
         self._names = {pixel.id: pixel.name for pixel in config.pixels}
         self._enrich = {pixel.id: pixel.enrich for pixel in config.pixels}
         self._keys = {name: settings.key for name, settings in config.sources.items()}
+        self._test_codes = {pixel.id: pixel.test_event_code or "" for pixel in config.pixels}
         self._sources = sources
         self._journal = journal
         self._clock = clock
@@ -92,13 +93,13 @@ class Twins:
         if silent and self._clock() - item.appended_at < ENRICH_WAIT:
             return Later(self._clock() + ENRICH_RETRY, f"no answer from {', '.join(silent)}")
         known = [found[key] for name, key in asked.items() if (found := profiles[name]) and key in found]
-        sealed = seal(draft, known)
+        sealed = seal(draft, known, self._clock())
         if isinstance(sealed, Refusal):
-            return Dropped(sealed)
-        event, added = sealed
-        twin = event.as_json()
-        self._journal.update(draft.record_id, twin=twin, added=[f"user_data.{key}" for key in added])
-        return Ready(orjson.dumps(twin))
+            return Dropped(str(sealed))
+        twin = sealed.event.as_json()
+        added = [f"user_data.{key}" for key in sealed.added]
+        self._journal.update(draft.record_id, twin=twin, added=added, notes=sealed.notes)
+        return Ready(orjson.dumps(twin), draft.test_event_code or self._test_codes.get(item.pixel_id, ""))
 
 
 def _read(item: Item) -> Draft | None:

@@ -79,13 +79,14 @@ def _json(text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    return value if _is_shallow(value, MAX_DEPTH) else None
+    return value if is_shallow(value, MAX_DEPTH) else None
 
 
-def _is_shallow(value: Any, depth: int) -> bool:
+def is_shallow(value: Any, depth: int) -> bool:
+    """Whether lists and objects are nested no deeper than `depth`."""
     if isinstance(value, dict):
         value = list(value.values())
-    return not isinstance(value, list) or (depth > 0 and all(_is_shallow(item, depth - 1) for item in value))
+    return not isinstance(value, list) or (depth > 0 and all(is_shallow(item, depth - 1) for item in value))
 
 
 PARAMETERS: Final[Mapping[str, Callable[[str], Any]]] = {

@@ -18,7 +18,6 @@ from pixeltwin.mapping.custom_data import whole_number
 from pixeltwin.mapping.json_body import (
     JSON_TYPES,
     HashValues,
-    Unreadable,
     custom_data,
     hashes,
     read,
@@ -82,7 +81,7 @@ class Ingest:
         return [read_event(given, hash_values) for given in self.given]
 
 
-def parse_ingest(pixel_id: str, request: HitRequest, limits: Limits) -> Ingest | Skip | Unreadable:
+def parse_ingest(pixel_id: str, request: HitRequest, limits: Limits) -> Ingest | Skip:
     """What the request posts for the pixel that its path names, or why nothing. Never raises for what a body holds."""
     if not (pixel_id.isascii() and pixel_id.isdigit()):
         return Skip(Reason.BAD_PIXEL_ID)
@@ -97,9 +96,9 @@ def parse_ingest(pixel_id: str, request: HitRequest, limits: Limits) -> Ingest |
     given = body.get("data")
     given = read(given) if isinstance(given, str) else given
     if not (given and isinstance(given, list)):
-        return Unreadable.NO_EVENTS
+        return Skip(Reason.NO_EVENTS)
     if len(given) > MAX_EVENTS:
-        return Unreadable.TOO_MANY_EVENTS
+        return Skip(Reason.TOO_MANY_EVENTS)
     return Ingest(
         pixel_id=pixel_id,
         access_key=next((key for name in KEYS if (key := _text(body.get(name)))), ""),
@@ -182,7 +181,7 @@ def _text(given: Any) -> str:
     return str(next(scalars(given), ""))
 
 
-def _json(request: HitRequest, limits: Limits) -> dict[str, Any] | Unreadable:
+def _json(request: HitRequest, limits: Limits) -> dict[str, Any] | Skip:
     return read_object(request.body)
 
 
@@ -191,5 +190,5 @@ def _form(request: HitRequest, limits: Limits) -> dict[str, Any] | Skip:
     return parameters if isinstance(parameters, Skip) else dict(parameters)
 
 
-type Reader = Callable[[HitRequest, Limits], dict[str, Any] | Skip | Unreadable]
+type Reader = Callable[[HitRequest, Limits], dict[str, Any] | Skip]
 READERS: Final[Mapping[str, Reader]] = {**dict.fromkeys(JSON_TYPES, _json), FORM: _form, MULTIPART: _form}

@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from enum import StrEnum
 from typing import Any, Final
 
 import orjson
 
 from pixeltwin.capi.event import CustomData
 from pixeltwin.capi.hashes import as_hash
-from pixeltwin.mapping.custom_data import PARAMETERS
+from pixeltwin.mapping.custom_data import PARAMETERS, is_shallow
 from pixeltwin.pixel.hit import Limits
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
@@ -29,14 +28,6 @@ type HashValues = Callable[[str, str], tuple[str, ...]]
 """Meta's key and a value as it was given, hashed already or not: the SHA-256 values to send, the canonical first."""
 
 
-class Unreadable(StrEnum):
-    """Why a JSON body holds no event. What can be wrong with any hit has its name in `pixel.skip.Reason`."""
-
-    BROKEN_JSON = "broken_json"
-    NO_EVENTS = "no_events"
-    TOO_MANY_EVENTS = "too_many_events"
-
-
 def too_heavy(request: HitRequest, limits: Limits) -> Skip | None:
     """Why a request's body must not even be looked at."""
     if len(request.body) > limits.body:
@@ -53,12 +44,12 @@ def read(text: bytes | str) -> Any:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         value = _repaired(raw)
-    return value if _is_shallow(value, MAX_DEPTH) else None
+    return value if is_shallow(value, MAX_DEPTH) else None
 
 
-def read_object(text: bytes | str) -> dict[str, Any] | Unreadable:
+def read_object(text: bytes | str) -> dict[str, Any] | Skip:
     value = read(text)
-    return value if isinstance(value, dict) else Unreadable.BROKEN_JSON
+    return value if isinstance(value, dict) else Skip(Reason.BROKEN_JSON)
 
 
 def written(value: Any) -> str | None:
@@ -106,9 +97,3 @@ def _repaired(raw: bytes) -> Any:
         return orjson.loads(ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], raw))
     except orjson.JSONDecodeError:
         return None
-
-
-def _is_shallow(value: Any, depth: int) -> bool:
-    if isinstance(value, dict):
-        value = list(value.values())
-    return not isinstance(value, list) or (depth > 0 and all(_is_shallow(item, depth - 1) for item in value))

@@ -19,14 +19,12 @@ from pixeltwin.mapping.json_body import (
     BLANK,
     JSON_TYPES,
     HashValues,
-    Unreadable,
     hashes,
     read_object,
     too_heavy,
     written,
 )
-from pixeltwin.mapping.server_event import server_event
-from pixeltwin.pixel.hit import Limits, PixelHit, _checked, body_type
+from pixeltwin.pixel.hit import Limits, PixelHit, body_type, checked
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
 
@@ -71,7 +69,7 @@ class OpenBridgePost:
 
 def parse_openbridge(
     request: HitRequest, limits: Limits, hash_values: Callable[[str], HashValues]
-) -> OpenBridgePost | Skip | Unreadable:
+) -> OpenBridgePost | Skip:
     """The post that the request carries, or why it carries none. Never raises for what a body holds.
 
     `hash_values` is asked by pixel id, because phone numbers need the pixel's default country.
@@ -80,19 +78,18 @@ def parse_openbridge(
         return skip
     if body_type(request) not in JSON_TYPES:
         return Skip(Reason.UNKNOWN_BODY_TYPE)
-    if isinstance(body := read_object(request.body), Unreadable):
+    if isinstance(body := read_object(request.body), Skip):
         return body
     known = hashes(body.get("fb.advanced_matching"), HASHED, hash_values(_said(body, SAME["id"]) or ""))
     parameters = tuple(_parameters(body, known))
     if len(parameters) > limits.params:
         return Skip(Reason.TOO_MANY_PARAMETERS)
-    hit = _checked(PixelHit.of(parameters))
+    hit = checked(PixelHit.of(parameters))
     return hit if isinstance(hit, Skip) else OpenBridgePost(hit, known)
 
 
-def openbridge_event(post: OpenBridgePost, request: HitRequest, *, event_id: str, client_ip: str | None) -> ServerEvent:
-    """The event for a post: that of its hit, with every hash of the post."""
-    event = server_event(post.hit, request, event_id=event_id, client_ip=client_ip)
+def with_every_hash(event: ServerEvent, post: OpenBridgePost) -> ServerEvent:
+    """The event of a post's hit with every hash of the post: a hit has room for one a key."""
     user_data = {**event.user_data.model_dump(exclude_none=True), **post.hashes}
     return event.model_copy(update={"user_data": UserData.model_validate(user_data)})
 

@@ -5,9 +5,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pixeltwin.capi.event import HASHED, ServerEvent, UserData
-from pixeltwin.capi.hashes import as_hash
+from pixeltwin.capi.hashes import as_sha256
 from pixeltwin.mapping.custom_data import custom_data, whole_number
-from pixeltwin.pixel import browser_id
+from pixeltwin.pixel.browser_id import BrowserIds
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 
@@ -15,7 +15,9 @@ CLOCK: Final = re.compile(r"[0-9]{1,15}")
 MAX_AGE: Final = 7 * 24 * 3600  # seconds; one older event makes Meta refuse the request (2804003)
 
 
-def server_event(hit: PixelHit, request: HitRequest, *, event_id: str, client_ip: str | None) -> ServerEvent:
+def server_event(
+    hit: PixelHit, request: HitRequest, *, event_id: str, ids: BrowserIds, client_ip: str | None
+) -> ServerEvent:
     """The event for a hit; what only our own servers know is added when the twin is sealed."""
     return ServerEvent(
         event_name=hit.event_name,
@@ -23,7 +25,7 @@ def server_event(hit: PixelHit, request: HitRequest, *, event_id: str, client_ip
         event_id=event_id,
         event_source_url=source_url(hit, request),
         referrer_url=hit.get("rl") or None,
-        user_data=user_data(hit, request, client_ip),
+        user_data=user_data(hit, request, ids, client_ip),
         custom_data=custom_data(hit.group("cd")),
         **data_processing(hit),
     )
@@ -49,14 +51,14 @@ def event_time(ts: str, received_at: float) -> int:
     return moment if received_at - MAX_AGE < moment <= received_at else int(received_at)
 
 
-def user_data(hit: PixelHit, request: HitRequest, client_ip: str | None) -> UserData:
+def user_data(hit: PixelHit, request: HitRequest, ids: BrowserIds, client_ip: str | None) -> UserData:
     """Who it was, as the browser says. Masks (`cud`) and alternate hashes (`aud`) are ignored (PROTOCOL 3.6)."""
     return UserData(
         **_hashes(hit),
         client_ip_address=client_ip,
         client_user_agent=request.header("user-agent") or None,
-        fbp=browser_id.valid(hit.get("fbp")) or browser_id.valid(request.cookies().get("_fbp", "")),
-        fbc=_fbc(hit, request),
+        fbp=ids.fbp,
+        fbc=ids.fbc,
     )
 
 
@@ -82,14 +84,5 @@ def data_processing(hit: PixelHit) -> dict[str, Any]:
 
 def _hashes(hit: PixelHit) -> dict[str, tuple[str, ...]]:
     given, from_form = hit.group("ud"), hit.group("udff")
-    found = {key: as_hash(given.get(key, "")) or as_hash(from_form.get(key, "")) for key in HASHED}
+    found = {key: as_sha256(given.get(key, "")) or as_sha256(from_form.get(key, "")) for key in HASHED}
     return {key: (value,) for key, value in found.items() if value}
-
-
-def _fbc(hit: PixelHit, request: HitRequest) -> str | None:
-    known = browser_id.valid(hit.get("fbc")) or browser_id.valid(request.cookies().get("_fbc", ""))
-    if known:
-        return known
-    page = hit.get("dl")
-    click = browser_id.click_id(page)
-    return browser_id.fbc_of_click(click, urlsplit(page).hostname or "", request.received_at) if click else None

@@ -2,9 +2,10 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from pixeltwin.pixel.cookies import SetCookie
 from pixeltwin.pixel.hit import PixelHit
 
 GIF: Final = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")  # 1×1, transparent
@@ -17,6 +18,7 @@ class Answer:
     status: int
     content_type: str
     body: bytes = b""
+    cookies: tuple[SetCookie, ...] = ()
     headers: Mapping[str, str] = field(default_factory=lambda: {"Cache-Control": "no-store"})
 
 
@@ -27,6 +29,6 @@ MISDIRECTED: Final = Answer(421, "text/plain")
 BAD_REQUEST: Final = Answer(400, "text/plain")
 
 
-def answer_hit(hit: PixelHit | None) -> Answer:
+def answer_hit(hit: PixelHit | None, cookies: tuple[SetCookie, ...] = ()) -> Answer:
     """An image for an image tag, else nothing, politely."""
-    return IMAGE if hit and hit.get("noscript") else EMPTY
+    return replace(IMAGE if hit and hit.get("noscript") else EMPTY, cookies=cookies)

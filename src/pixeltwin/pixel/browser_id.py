@@ -43,7 +43,7 @@ def browser_ids(hit: PixelHit, request: HitRequest, *, random: int | None, domai
     A visitor without `fbp` gets one made of `random`, a number below RANDOM_BELOW; with None he stays without, for
     where no cookie can keep it. `domains` are the owner's registrable domains; the public suffix list knows others.
     """
-    cookies, host, now = request.cookies(), _page_host(hit, request), request.received_at
+    cookies, host, now = request.cookies(), page_host(hit, request), request.received_at
     fbp = valid(hit.get("fbp")) or valid(cookies.get("_fbp", ""))
     if not fbp and random is not None:
         fbp = _new(str(random), host, now, domains)
@@ -104,7 +104,7 @@ def _click(hit: PixelHit, request: HitRequest) -> str | None:
     return next(filter(None, map(click_id, addresses)), None)
 
 
-def _page_host(hit: PixelHit, request: HitRequest) -> str:
+def page_host(hit: PixelHit, request: HitRequest) -> str:
     """The host of the page, which an image tag names in its Referer only; without a page the gateway's own."""
     return _parts(hit.get("dl") or request.header("referer")).hostname or request.host
 

@@ -13,6 +13,7 @@ from pixeltwin.pixel.browser_id import DOMAIN, BrowserIds
 from pixeltwin.pixel.request import HitRequest
 
 NAMES: Final = frozenset({"_fbp", "_fbc"})
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_AGE: Final = 90 * 24 * 3600  # seconds, as the pixel's own
 
 
@@ -39,17 +40,15 @@ class SetCookie:
 
 
 def cookies_to_set(
-    ids: BrowserIds, request: HitRequest, *, domains: Sequence[str] = (), secure: bool = True
+    ids: BrowserIds, request: HitRequest, host: str, *, domains: Sequence[str] = ()
 ) -> tuple[SetCookie, ...]:
-    """The cookies that make the browser hold `ids`; none where a proxy mode hides the host that it asked.
+    """The cookies that make a browser that asked `host` hold `ids`.
 
-    On another site than the page's they are harmless: a browser ignores SameSite=Lax cookies there. `secure=False` is
-    for a shop on http://localhost, where Safari refuses Secure.
+    On another site than the page's they are harmless: a browser ignores SameSite=Lax cookies there. They are Secure,
+    but for a shop on this machine: http://localhost is where Safari refuses that.
     """
     held = request.cookies()
     wanted = {"_fbp": ids.fbp, "_fbc": ids.fbc}
     changed = {name: value for name, value in wanted.items() if value and value != held.get(name)}
-    if not changed or not request.host:
-        return ()
-    domain = browser_id.registrable_domain(request.host, domains)
+    domain, secure = browser_id.registrable_domain(host, domains), host not in LOOPBACK
     return tuple(SetCookie(name=name, value=value, domain=domain, secure=secure) for name, value in changed.items())

@@ -88,7 +88,7 @@ def parse_hit(request: HitRequest, limits: Limits) -> PixelHit | Skip:
         return query
     if isinstance(body := _body(request, limits), Skip):
         return body
-    return _checked(PixelHit.of((*query, *body)))
+    return checked(PixelHit.of((*query, *body)))
 
 
 def _hide(value: str) -> str:
@@ -131,7 +131,7 @@ BODY_READERS: Final[Mapping[str, Callable[[HitRequest, Limits], Parameters | Ski
 }
 
 
-def _checked(hit: PixelHit) -> PixelHit | Skip:
+def checked(hit: PixelHit) -> PixelHit | Skip:
     if not hit.pixel_id:
         return Skip(Reason.NO_PIXEL_ID)
     if not (hit.pixel_id.isascii() and hit.pixel_id.isdigit()):

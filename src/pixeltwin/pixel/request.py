@@ -14,6 +14,7 @@ class HitRequest:
     `host` is the Host header without port, lower-cased; empty where a proxy mode has overwritten it. `path` has no
     query; `query` is the raw query string. `headers` has lower-case names, repeated headers joined by ", ".
     `body` is raw, never decompressed. `peer` is the address of the TCP peer. `received_at` is unix seconds.
+    `first_party`: the browser asked a host of the site's owner, so that cookies set in the answer are kept.
     """
 
     method: str
@@ -24,6 +25,7 @@ class HitRequest:
     body: bytes
     peer: str
     received_at: float
+    first_party: bool = True
 
     def header(self, name: str) -> str:
         """The header's value, empty when it is missing."""

@@ -16,6 +16,10 @@ class Reason(StrEnum):
     UNKNOWN_BODY_TYPE = "unknown_body_type"
     BROKEN_MULTIPART = "broken_multipart"
     TOO_MANY_PARAMETERS = "too_many_parameters"
+    BROKEN_JSON = "broken_json"
+    NO_EVENTS = "no_events"
+    TOO_MANY_EVENTS = "too_many_events"
+    BAD_ACCESS_KEY = "bad_access_key"
     # the hit names no event of ours
     NO_PIXEL_ID = "no_pixel_id"
     BAD_PIXEL_ID = "bad_pixel_id"

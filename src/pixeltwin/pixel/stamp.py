@@ -19,15 +19,14 @@ BLANK_EID: Final = re.compile(rb"(?:(?<=&)|^)eid=?(?=&|\Z)")
 MARK: Final = "pt-"
 
 
-def mint_event_id(hit: PixelHit, random_hex: Callable[[], str]) -> str:
+def mint_event_id(hit: PixelHit, random_below: Callable[[int], int]) -> str:
     """An id for a hit without one.
 
     A retransmission of the same hit gets the same id: it is derived from what the pixel says of the moment. A hit that
-    says too little (a noscript image) gets a random one, from 32 hex digits of `random_hex`, because two visitors'
-    hits must never share an id.
+    says too little (a noscript image) gets a random one of 128 bits, because two visitors' hits must never share an id.
     """
     if not (hit.get("ts") and (hit.get("it") or hit.get("fbp"))):
-        return MARK + random_hex()
+        return f"{MARK}{random_below(2**128):032x}"
     moment = "\0".join(hit.get(name) for name in ("id", "ev", "ts", "it", "ec", "fbp"))
     return MARK + hashlib.blake2b(moment.encode(), digest_size=16).hexdigest()
 

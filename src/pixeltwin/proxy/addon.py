@@ -16,12 +16,13 @@ from mitmproxy.addonmanager import Loader
 
 from pixeltwin.config import Config, load_config
 from pixeltwin.errors import ConfigError
-from pixeltwin.gateway import Gateway, Handled
+from pixeltwin.gateway import Doors, Gateway, Handled
 from pixeltwin.pixel.answer import answer_hit
+from pixeltwin.pixel.cookies import SetCookie
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.proxy import flows
 from pixeltwin.proxy.content_view import MetaPixel
-from pixeltwin.proxy.notes import KEY, FlowNotes
+from pixeltwin.proxy.notes import FlowNotes
 from pixeltwin.telemetry import quiet_libraries
 
 META_HOST: Final = "www.facebook.com"
@@ -41,6 +42,7 @@ class PixelMirror:
         self._gateway: asyncio.Task[Gateway] | None = None
         self._follower: asyncio.Task[None] | None = None
         self._notes = FlowNotes()
+        self._cookies: dict[str, tuple[SetCookie, ...]] = {}  # for the answers under way, by flow
         self._tasks: set[asyncio.Task[Any]] = set()  # asyncio itself holds tasks weakly
 
     def load(self, loader: Loader) -> None:
@@ -66,21 +68,34 @@ class PixelMirror:
 
     async def request(self, flow: http.HTTPFlow) -> None:
         try:
-            if self._gateway is not None and flows.is_fresh(flow) and self._is_hit(flow):
-                await self._mirror(flow, await asyncio.shield(self._gateway))
+            if self._gateway is not None and flows.is_fresh(flow):
+                await self._take(flow, await asyncio.shield(self._gateway))
         except Exception:
             logger.exception("pixeltwin let a hit pass without a twin: %s", Reason.INTERNAL_ERROR)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        if KEY in flow.metadata and flows.is_reverse(flow):
-            flows.keep_from_browser(flow)
+        """Meta's cookies are for its own domain, a browser refuses them from the site's; ours take their place."""
+        if flow.response and (cookies := self._cookies.pop(flow.id, None)) is not None:
+            flow.response.headers.pop("set-cookie", None)
+            flows.set_cookies(flow.response, cookies)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._cookies.pop(flow.id, None)
+
+    async def _take(self, flow: http.HTTPFlow, gateway: Gateway) -> None:
+        if self._is_hit(flow):
+            await self._mirror(flow, gateway)
+        elif flows.is_reverse(flow) and (answer := await Doors(gateway).answer(flows.hit_request(flow, host=""))):
+            flows.set_answer(flow, answer)
 
     async def _mirror(self, flow: http.HTTPFlow, gateway: Gateway) -> None:
         host = flows.host_header(flow) if flows.is_reverse(flow) and ctx.options.keep_host_header else ""
-        handled = await gateway.handle(flows.hit_request(flow, host=host))
+        reverse = flows.is_reverse(flow)
+        handled = await gateway.handle(flows.hit_request(flow, host=host, first_party=reverse))
         self._notes.add(flow, handled)
-        if flows.is_reverse(flow):
+        if reverse:
             flows.keep_from_upstream(flow)
+            self._cookies[flow.id] = handled.admission.cookies
         self._forward_or_answer(flow, handled)
 
     def _forward_or_answer(self, flow: http.HTTPFlow, handled: Handled) -> None:

@@ -7,6 +7,7 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
 from pixeltwin.pixel.answer import Answer
+from pixeltwin.pixel.cookies import SetCookie
 from pixeltwin.pixel.request import HitRequest
 
 METHODS: Final = ("GET", "POST")
@@ -27,7 +28,7 @@ def is_hit_on(flow: http.HTTPFlow, paths: Collection[str]) -> bool:
     return flow.request.path.partition("?")[0] in paths and flow.request.method in METHODS
 
 
-def hit_request(flow: http.HTTPFlow, *, host: str) -> HitRequest:
+def hit_request(flow: http.HTTPFlow, *, host: str, first_party: bool = True) -> HitRequest:
     """The flow's request. The body is taken raw: mitmproxy's accessors would unpack a small bomb into 300 MB."""
     path, _, query = flow.request.data.path.partition(b"?")
     peer = flow.client_conn.peername
@@ -40,6 +41,7 @@ def hit_request(flow: http.HTTPFlow, *, host: str) -> HitRequest:
         body=flow.request.raw_content or b"",
         peer=peer[0] if peer else "",
         received_at=flow.request.timestamp_start,
+        first_party=first_party,
     )
 
 
@@ -59,16 +61,16 @@ def keep_from_upstream(flow: http.HTTPFlow) -> None:
             del flow.request.headers[name]
 
 
-def keep_from_browser(flow: http.HTTPFlow) -> None:
-    """Meta's cookies are for its own domain; a browser refuses them from the site's."""
-    if flow.response:
-        flow.response.headers.pop("set-cookie", None)
+def set_cookies(response: http.Response, cookies: Iterable[SetCookie]) -> None:
+    for cookie in cookies:
+        response.headers.add("Set-Cookie", cookie.header())
 
 
 def set_answer(flow: http.HTTPFlow, answer: Answer, *, close: bool = False) -> None:
     """Answer the flow here; mitmproxy asks no upstream."""
     headers = {"Content-Type": answer.content_type, **answer.headers, **({"Connection": "close"} if close else {})}
     flow.response = http.Response.make(answer.status, answer.body, headers)
+    set_cookies(flow.response, answer.cookies)
 
 
 def host_header(flow: http.HTTPFlow) -> str:

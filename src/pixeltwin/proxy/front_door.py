@@ -9,7 +9,7 @@ from typing import Final
 
 from mitmproxy import ctx, http
 
-from pixeltwin.gateway import Gateway
+from pixeltwin.gateway import Doors, Gateway
 from pixeltwin.pixel import answer
 from pixeltwin.pixel.answer import Answer, answer_hit
 from pixeltwin.pixel.skip import Reason
@@ -24,6 +24,7 @@ class FrontDoor:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._doors = Doors(gateway)
         self._paths = frozenset(gateway.config.server.paths.hits)
         self._hosts = gateway.config.hosts
         self._in_flight = 0
@@ -59,11 +60,14 @@ class FrontDoor:
         if not host or (self._hosts and host not in self._hosts):
             self._gateway.count_skip(Reason.FOREIGN_HOST)
             return answer.MISDIRECTED
-        if not flows.is_hit_on(flow, self._paths):
-            self._gateway.count_skip(Reason.OTHER_PATH)
-            return answer.NOT_FOUND
-        handled = await self._gateway.handle(flows.hit_request(flow, host=host))
-        return answer_hit(handled.admission.hit)
+        request = flows.hit_request(flow, host=host)
+        if flows.is_hit_on(flow, self._paths):
+            handled = await self._gateway.handle(request)
+            return answer_hit(handled.admission.hit, handled.admission.cookies)
+        if found := await self._doors.answer(request):
+            return found
+        self._gateway.count_skip(Reason.OTHER_PATH)
+        return answer.NOT_FOUND
 
     async def _drain(self) -> None:
         """Stop listening at once, let requests finish, then deliver what is due."""

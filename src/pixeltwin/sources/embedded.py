@@ -9,7 +9,7 @@ from typing import Final, Literal
 import apsw
 import orjson
 
-from pixeltwin.capi.normalize import NORMALIZERS, hashed
+from pixeltwin.capi.normalize import NORMALIZERS, hashes
 from pixeltwin.enrich.source import Profile, SourceSettings
 
 SCHEMA: Final = """
@@ -45,8 +45,7 @@ class EmbeddedSource:
 
     async def put(self, key: str, person: Mapping[str, str]) -> None:
         """Store what is known of a customer: plaintext or hashes by Meta's key. Raises KeyError for another key."""
-        values = {name: hashed(name, text) for name, text in person.items()}
-        user_data = {name: [value] for name, value in values.items() if value}
+        user_data = {name: values for name, text in person.items() if (values := hashes(name, text))}
         await asyncio.to_thread(
             self._connection.execute,
             "INSERT OR REPLACE INTO customers VALUES(?, ?, ?)",

@@ -1,0 +1,83 @@
+"""Dates of birth and their parts."""
+
+import datetime
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from pixeltwin.capi.normalize.rule import Rule, Step, Values
+
+GROUPS: Final = re.compile(r"[0-9]+")
+WHOLE: Final = 8  # digits of YYYYMMDD
+FIRST_YEAR: Final = 1800
+MONTHS: Final = 12
+DAYS: Final = 31
+MONTH_FIRST: Final = frozenset(
+    ["US", "CA", "PH", "FM", "GU", "MH", "MP", "PR", "PW", "AS", "VI"]
+)  # where 5/3 is, or may be, the third of May
+
+
+def birthday(text: str) -> str:
+    """YYYYMMDD of the first three groups of digits: the one above 31 is the year, one above 12 the day."""
+    groups = GROUPS.findall(text)
+    if len(groups) == 1 and len(groups[0]) == WHOLE:
+        return str(groups[0])
+    return _printed(*_ordered(groups)) if len(groups) >= len("YMD") else ""
+
+
+def birthdays(text: str, canonical: str, country: str | None) -> Values:
+    """In doubt the pixel takes the month first. Dates with dots, and most countries, have the day first."""
+    groups = GROUPS.findall(text)
+    if not canonical or len(groups) < len("YMD") or int(groups[0]) > DAYS:
+        return (canonical,)
+    year, month, day = _ordered(groups)
+    day_first = f"{groups[0]}.{groups[1]}." in text or (country and country not in MONTH_FIRST)
+    return (canonical, _printed(year, day, month)) if day_first and day <= MONTHS else (canonical,)
+
+
+def unreal(text: str, values: Values, country: str | None) -> Iterable[str]:
+    """The pixel accepts 31 February, and eight digits whatever they say."""
+    try:
+        datetime.datetime.strptime(values[0], "%Y%m%d").date() if values[0] else None
+    except ValueError:
+        yield "there is no such day; sent as the pixel sends it"
+
+
+def two_digits(highest: int, text: str) -> str:
+    return (
+        f"{int(text):02}"
+        if text.isascii() and text.isdigit() and len(text) <= len("31") and 1 <= int(text) <= highest
+        else ""
+    )
+
+
+def year(text: str) -> str:
+    return text if re.fullmatch(r"[0-9]{4}", text) and FIRST_YEAR <= int(text) <= _next_year() else ""
+
+
+def _ordered(groups: list[str]) -> tuple[int, int, int]:
+    """Year, month and day, or zeros."""
+    numbers = [int(group[:WHOLE]) for group in groups[:3]]
+    years = [number for number in numbers if number > DAYS]
+    if len(years) != 1:
+        return 0, 0, 0
+    numbers.remove(years[0])
+    month, day = numbers if numbers[0] <= MONTHS else reversed(numbers)
+    return years[0], month, day
+
+
+def _printed(year: int, month: int, day: int) -> str:
+    fits = FIRST_YEAR <= year <= _next_year() and 1 <= month <= MONTHS and 1 <= day <= DAYS
+    return f"{year:04}{month:02}{day:02}" if fits else ""
+
+
+def _next_year() -> int:
+    return datetime.datetime.now(datetime.UTC).year + 1
+
+
+BIRTHDAY: Final = Rule(
+    (Step("year, month and day in this order", birthday),), birthdays, further="with the day first", doubts=unreal
+)
+DAY: Final = Rule((Step("a day as two digits", lambda text: two_digits(DAYS, text)),))
+MONTH: Final = Rule((Step("a month as two digits", lambda text: two_digits(MONTHS, text)),))
+YEAR: Final = Rule((Step("a year as four digits", year),))

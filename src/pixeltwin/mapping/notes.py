@@ -1,0 +1,59 @@
+"""What the mapping of a hit had to repair or leave out: worth a line on the page, never a reason to fail."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+from pixeltwin.capi.event import HASHED, ServerEvent
+from pixeltwin.capi.hashes import as_sha256
+from pixeltwin.pixel.hit import PixelHit
+
+
+class Note(StrEnum):
+    """One remark about a hit."""
+
+    CLOCK_REPAIRED = "clock_repaired"  # ts lies in the future or over 7 days back: event_time is the time of receipt
+    EVENT_ID_IN_CUSTOM_DATA = "event_id_in_custom_data"  # the page gave eventID as third argument: no de-duplication
+    VALUE_IGNORED = "value_ignored"  # cd[value] is no number
+    CURRENCY_IGNORED = "currency_ignored"  # cd[currency] is no currency code
+    CONTENTS_IGNORED = "contents_ignored"  # cd[contents] holds no product with id and quantity
+    MATCHING_DATA_IGNORED = "matching_data_ignored"  # ud[…] is no SHA-256 value
+    LIMITED_BY_GEOLOCATION = "limited_by_geolocation"  # LDU without usable country and state
+
+
+def notes(hit: PixelHit, event: ServerEvent) -> tuple[Note, ...]:
+    """The remarks about a hit that became `event`."""
+    return tuple(note for note, applies in NOTES.items() if applies(hit, event))
+
+
+def _lost(parameter: str, field: str) -> Callable[[PixelHit, ServerEvent], bool]:
+    return lambda hit, event: hit.get(parameter) != "" and getattr(event.custom_data, field, None) is None
+
+
+def _clock_repaired(hit: PixelHit, event: ServerEvent) -> bool:
+    return hit.get("ts") != "" and hit.get("ts")[:-3] != str(event.event_time)
+
+
+def _event_id_in_custom_data(hit: PixelHit, event: ServerEvent) -> bool:
+    return not hit.event_id and any(hit.get(f"cd[{name}]") for name in ("eventID", "event_id"))
+
+
+def _matching_data_ignored(hit: PixelHit, event: ServerEvent) -> bool:
+    given = {**hit.group("udff"), **hit.group("ud")}
+    return any(value and key in HASHED and not as_sha256(value) for key, value in given.items())
+
+
+def _limited_by_geolocation(hit: PixelHit, event: ServerEvent) -> bool:
+    places = (event.data_processing_options_country, event.data_processing_options_state)
+    return places == (0, 0) and (hit.get("dpoco"), hit.get("dpost")) != ("0", "0")
+
+
+NOTES: Final[dict[Note, Callable[[PixelHit, ServerEvent], bool]]] = {
+    Note.CLOCK_REPAIRED: _clock_repaired,
+    Note.EVENT_ID_IN_CUSTOM_DATA: _event_id_in_custom_data,
+    Note.VALUE_IGNORED: _lost("cd[value]", "value"),
+    Note.CURRENCY_IGNORED: _lost("cd[currency]", "currency"),
+    Note.CONTENTS_IGNORED: _lost("cd[contents]", "contents"),
+    Note.MATCHING_DATA_IGNORED: _matching_data_ignored,
+    Note.LIMITED_BY_GEOLOCATION: _limited_by_geolocation,
+}
