@@ -27,7 +27,7 @@ class Line:
 
 
 def shared_hits() -> list[Line]:
-    """Every hit of the file; OpenBridge posts are another protocol."""
+    """Every request of the file."""
     if not HITS.exists():
         pytest.skip(f"{HITS} is not there")
     return list(_lines(HITS.read_text(encoding="utf-8").split("\n")))
@@ -50,3 +50,5 @@ def _lines(texts: list[str]) -> Iterator[Line]:
             yield Line(
                 number, "/tr/", "", json.loads(body).encode(), f"multipart/form-data; boundary={boundary}", comment
             )
+        elif kind == "OPENBRIDGE":
+            yield Line(number, "/events", "cee=no", rest.encode(), "text/plain;charset=UTF-8", comment)

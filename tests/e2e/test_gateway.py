@@ -9,7 +9,7 @@ import httpx
 import pytest
 from tests.corpus import HEADERS, NAMED, VISITOR, send, unpaired
 from tests.factories import PIXEL, hit_query
-from tests.processes import BIN, Gateway, Meta, free_port, gateway, sandbox, started, until
+from tests.processes import BIN, UID_KEY, Gateway, Meta, free_port, gateway, sandbox, started, until
 from tests.shared_hits import shared_hits
 
 GIF = b"GIF89a"
@@ -65,7 +65,7 @@ def metric(running: Gateway, name: str, **labels: str) -> float:
 
 def test_every_shared_hit_ends_as_a_twin_or_a_named_skip(running, meta):
     lines = shared_hits()
-    hits = [line for line in lines if line.path.rstrip("/") == "/tr"]
+    hits = [line for line in lines if line.path.rstrip("/") in ("/tr", "/events")]
     counted = metric(running, "pixeltwin_hits_total")
     codes = send(lines, running.url)
     assert [code for line, code in zip(lines, codes, strict=True) if line in hits] == [200] * len(hits)
@@ -73,7 +73,11 @@ def test_every_shared_hit_ends_as_a_twin_or_a_named_skip(running, meta):
     records = until(lambda: (found := running.records()) and all(r["state"] in ended for r in found) and found)
     assert records, [r for r in running.records() if r["state"] not in ended]
     assert {r["detail"] for r in records if r["state"] in ("skipped", "dropped")} <= NAMED
-    twins = {(r["pixel_id"], r["event_name"], r["event_id"]) for r in records if r["state"] == "delivered"}
+    twins = {
+        (r["pixel_id"], r["event_name"], r["event_id"])
+        for r in records
+        if r["state"] == "delivered" and r["relay"] == "background"
+    }
     assert len(twins) > 50
     assert unpaired(twins, meta) == set()
     assert meta.report()["refused"] == []
@@ -91,6 +95,70 @@ def test_the_twin_says_where_the_visitor_came_from_and_the_relayed_copy_carries_
         "user-agent",
         "referer",
     }
+
+
+def test_a_browser_without_fbp_is_given_one_for_the_whole_site(running):
+    answer = httpx.get(f"{running.url}/tr/?{now_query()}", headers={"host": "px.shop.example"}, trust_env=False)
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("_fbp=fb.1.")
+    assert cookie.endswith("; Max-Age=7776000; Path=/; Domain=shop.example; Secure; SameSite=Lax")
+
+
+def bridge_post(event_id: str) -> dict:
+    return {
+        "event_name": "Purchase",
+        "event_id": event_id,
+        "fb.pixel_id": PIXEL,
+        "fb.advanced_matching": {"external_id": "user-42"},
+        "website_context": {"location": "https://www.shop.example/thanks", "referrer": ""},
+        "conversion_value": {"value": 9.5, "currency": "EUR"},
+        "fb.fbp": "fb.1.1795461138686.39550",
+    }
+
+
+def test_an_openbridge_post_and_its_hit_give_one_twin(running, meta):
+    origin = {"origin": "https://www.shop.example", "content-type": "text/plain;charset=UTF-8"}
+    post = httpx.post(f"{running.url}/events?cee=no", json=bridge_post("ob-1"), headers=origin, trust_env=False)
+    assert (post.status_code, post.headers["access-control-allow-origin"]) == (200, origin["origin"])
+    assert post.headers["access-control-allow-credentials"] == "true"
+    get(f"{running.url}/tr/?{now_query('Purchase', eid='ob-1', cd_value='9.5', cd_currency='EUR')}")
+    assert until(meta.pairs)
+    known = meta.servers()[0]["user_data"]
+    # the documentation's hash of user-42 (PROTOCOL 1.5): sent raw, hashed here as the pixel hashes it
+    assert known["external_id"] == ["6d894aa3ee802549d7f340e7c1cf0d1c1cb14cd84f768d92ffaa6785337c4997"]
+    assert meta.report()["counts"]["server_duplicates"] == 0
+
+
+def test_a_preflight_is_answered(running):
+    headers = {"origin": "https://www.shop.example", "access-control-request-method": "POST"}
+    answer = httpx.options(f"{running.url}/events", headers=headers, trust_env=False)
+    assert (answer.status_code, answer.headers["access-control-allow-methods"]) == (204, "POST, OPTIONS")
+
+
+def server_event(**changes: object) -> dict:
+    return {
+        "event_name": "Purchase",
+        "event_time": int(time.time()),
+        "event_id": "renewal-7",
+        "action_source": "system_generated",
+        "user_data": {"em": ["John_Smith@gmail.com"]},
+        "custom_data": {"value": 9.5, "currency": "EUR"},
+    } | changes
+
+
+def test_server_events_are_hashed_kept_and_delivered(tmp_path, meta):
+    with gateway(tmp_path, meta.url, pixel=', ingest_keys: ["${UID_KEY}"]') as running:
+        url = f"{running.url}/capi/{PIXEL}/events"
+        body = {"accessKey": UID_KEY, "data": [server_event(), server_event(event_id="b", event_time=None)]}
+        taken = httpx.post(url, json=body, trust_env=False)
+        refused = [httpx.post(url, json=body | {"accessKey": key}, trust_env=False) for key in ("wrong", "")]
+        assert (taken.status_code, taken.json()["events_received"]) == (202, 1)
+        assert taken.json()["refused"] == [{"index": 1, "reason": "missing", "field": "event_time"}]
+        assert [answer.status_code for answer in refused] == [401, 401]
+        assert until(meta.servers)
+        assert b"john_smith" not in b"".join(path.read_bytes().lower() for path in tmp_path.rglob("*db*"))
+    # the documentation's hash of john_smith@gmail.com (PROTOCOL 1.5)
+    assert meta.servers()[0]["user_data"]["em"] == ["62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"]
 
 
 def test_without_relay_only_the_twin_reaches_meta(tmp_path, meta):

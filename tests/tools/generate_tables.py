@@ -132,7 +132,7 @@ COUNTRY_ALIASES: Final = {
     "cg": "congo, congo brazzaville, republic of the congo",
     "ch": "sui, svizra, confoederatio helvetica, helvetia, schweizerische eidgenossenschaft, confédération suisse",
     "ci": "ivory coast, cote divoire",
-    "cn": "pr china, prc, people's republic of china, mainland china, vr china",
+    "cn": "中华人民共和国, 中華人民共和國, pr china, prc, people's republic of china, mainland china, vr china",
     "cv": "cape verde",
     "cz": "czech republic, czechia, česká republika, cesko, tschechei, tschechische republik, république tchèque",
     "de": "d, brd, ger, bundesrepublik deutschland, federal republic of germany",
@@ -152,6 +152,7 @@ COUNTRY_ALIASES: Final = {
     "ir": "persia",
     "it": "i, repubblica italiana",
     "kp": "north korea, dprk",
+    "jp": "日本国, nippon, nihon",
     "kr": "korea, south korea, republic of korea, rok",
     "la": "laos",
     "lu": "l, grand-duché de luxembourg, luxemburg",
@@ -166,7 +167,7 @@ COUNTRY_ALIASES: Final = {
     "ph": "the philippines",
     "pl": "rzeczpospolita polska, republic of poland",
     "pt": "p, por, república portuguesa",
-    "ru": "russia, russian federation",
+    "ru": "russia, russian federation, российская федерация",
     "sa": "ksa, kingdom of saudi arabia",
     "se": "s, konungariket sverige",
     "si": "slo, republika slovenija",
@@ -267,7 +268,7 @@ def pixel_states() -> Iterator[tuple[str, str]]:
 
 
 def countries() -> list[tuple[str, str]]:
-    """Our own: CLDR's names in many languages, ISO's names and three-letter codes, aliases. No name for two countries."""
+    """Our own: CLDR's names in many languages, ISO's names and three-letter codes, aliases; no name for two of them."""
     found: dict[str, set[str]] = {}
     for rank in (aliases_of_countries(), iso_names(), cldr_names()):
         for name, codes in gathered(rank).items():

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from pixeltwin.capi.hashes import HASHES_OF_NOTHING, SPACE, digits, sha256
 from pixeltwin.capi.normalize import dates, email, person, phones, places
 from pixeltwin.capi.normalize.rule import Rule, Values
-from pixeltwin.capi.normalize.text import composed, is_text
+from pixeltwin.capi.normalize.text import LONGEST, composed, is_text
 
 NORMALIZERS: Final[Mapping[str, Rule]] = {
     "em": email.EMAIL,
@@ -67,7 +67,10 @@ def hashes(field: str, value: str, default_country: str | None = None) -> tuple[
     rule, text = NORMALIZERS[field], value.strip(SPACE)
     if known := digits(text):
         return () if known in HASHES_OF_NOTHING else (known,)
-    return tuple(map(sha256, dict.fromkeys(filter(None, _values(rule, text, _capitals(default_country))))))
+    values = _values(rule, text, _capitals(default_country))
+    if len(values) == 1:
+        return (sha256(values[0]),) if values[0] else ()
+    return tuple([sha256(further) for further in dict.fromkeys(values) if further])
 
 
 def hashed(field: str, value: str) -> str | None:
@@ -116,7 +119,7 @@ def is_country(code: str) -> bool:
 
 def _values(rule: Rule, text: str, country: str | None) -> Values:
     """All values, the canonical one first, or "" in its place. What the pixel makes of text that is not NFC is last."""
-    if text.isascii() and len(text) < 1024:  # what nearly all are: nothing to check
+    if text.isascii() and len(text) < LONGEST:  # as nearly all are: nothing to check
         return rule.values(text, rule.canonical(text), country)
     if not is_text(text):
         return ("",)

@@ -23,14 +23,21 @@ def addresses(text: str, canonical: str, country: str | None) -> Values:
     if canonical and "xn--" not in canonical:
         return (canonical,)
     local, _, domain = text.lower().rpartition("@")
-    try:
-        ascii_domain = idna.encode(domain[:LONGEST_DOMAIN], uts46=True).decode()
-        letters = idna.decode(ascii_domain)
-    except UnicodeError:
-        return (canonical,)
+    letters, ascii_domain = _spellings(domain)
     if not ADDRESS.fullmatch(f"{local}@{ascii_domain}"):
         return (canonical,)
     return canonical, f"{local}@{letters}", f"{local}@{ascii_domain}"
+
+
+def _spellings(domain: str) -> tuple[str, str]:
+    """A domain in its own letters and in ASCII; empty where it is none."""
+    if "." not in domain or len(domain) > LONGEST_DOMAIN:
+        return "", ""
+    try:
+        ascii_domain = idna.encode(domain, uts46=True).decode()
+        return idna.decode(ascii_domain), ascii_domain
+    except (UnicodeError, OverflowError):  # the latter from what only looks like punycode
+        return "", ""
 
 
 EMAIL: Final = Rule(

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
 NOT_DIGITS: Final = re.compile(r"[^0-9]+")
-INTERNATIONAL: Final = re.compile(r"\(?(?:\+|00)")
+INTERNATIONAL: Final = re.compile(r"[^0-9+]*(?:\+|00)")
 PLAIN: Final = re.compile(r"[0-9 ()./-]{5,30}")  # digits as people group them: no letters, no extension
 LONGEST: Final = 40  # characters of a number, its extension included
+SHORTEST: Final = 8  # digits of a number that no list confirms; fewer may be a part of one
 # A country code and the zero after it that is dialled at home only: +49 (0)170, +49 0170
 TRUNK_ZERO: Final = re.compile(r"(?>[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[0-9]{3})0")
 KINDS: Final = (
@@ -109,21 +110,20 @@ def _parsed(text: str, country: str | None) -> str:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         return ""
-    if not phonenumbers.is_valid_number(number) and not _has_the_only_length(number):
+    if not phonenumbers.is_valid_number(number) and not _looks_right(number):
         return ""
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
 
 
-def _has_the_only_length(number: "PhoneNumber") -> bool:
-    """Whether it looks like its country's numbers where those are all of one length: 555 123 4567 does."""
+def _looks_right(number: "PhoneNumber") -> bool:
+    """Whether it has the shape of its country's numbers, in use or not: 555 123 4567 and 07700 900123 have."""
     import phonenumbers
 
+    national = phonenumbers.national_significant_number(number)
     region = phonenumbers.region_code_for_country_code(number.country_code or 0)
     data = phonenumbers.PhoneMetadata.metadata_for_region(region)
-    plan = data.general_desc if data else None
-    if not plan or len(plan.possible_length) != 1 or not plan.national_number_pattern:
-        return False
-    return bool(re.fullmatch(plan.national_number_pattern, phonenumbers.national_significant_number(number)))
+    shape = data.general_desc.national_number_pattern if data and data.general_desc else None
+    return len(national) >= SHORTEST and shape is not None and bool(re.fullmatch(shape, national))
 
 
 PHONE: Final = Rule(

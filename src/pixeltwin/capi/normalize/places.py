@@ -1,7 +1,7 @@
 """Cities, states, postcodes and countries."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from pixeltwin.capi import tables
@@ -32,7 +32,7 @@ def cities(text: str, canonical: str, country: str | None) -> Values:
 
 def state_code(letters: str) -> str:
     """The first two letters, unless a state of the US or a province of Canada is named."""
-    return _code(letters, tables.pixel_states()) if len(letters) > CODE else letters
+    return tables.pixel_states().code(letters)
 
 
 def states(text: str, canonical: str, country: str | None) -> Values:
@@ -41,15 +41,10 @@ def states(text: str, canonical: str, country: str | None) -> Values:
     land, code = tables.states().get(name, ("", ""))
     if land in NORTH_AMERICA or len(canonical) == len(name):  # a code already, if not perhaps the right one
         return (canonical, code)
-    if not land and (inside := _longest_inside(only_a_to_z(name))):
+    # the pixel finds Virginia in West Virginia, USA
+    if not land and (inside := tables.pixel_states().longest_inside(only_a_to_z(name))):
         return (canonical, inside)
     return (canonical, code, name) if any(map(str.isalpha, name)) else (canonical,)
-
-
-def _longest_inside(letters: str) -> str:
-    """The state that a longer text names; the pixel finds Virginia in West Virginia, USA."""
-    known = tables.pixel_states()
-    return known[max(found, key=len)] if (found := [name for name in known if name in letters]) else ""
 
 
 def before_hyphen(text: str) -> str:
@@ -79,11 +74,7 @@ def postcodes(text: str, canonical: str, country: str | None) -> Values:
 
 def country_code(letters: str) -> str:
     """The first two letters, unless a country is named in English."""
-    return _code(letters, tables.pixel_countries()) if len(letters) > CODE else letters
-
-
-def _code(letters: str, known: Mapping[str, str]) -> str:
-    return known.get(letters) or next((known[name] for name in known if name in letters), letters[:CODE])
+    return tables.pixel_countries().code(letters)
 
 
 def countries(text: str, canonical: str, country: str | None) -> Values:
@@ -97,7 +88,7 @@ def unknown_country(text: str, values: Values, country: str | None) -> Iterable[
     if not values[0] or (values[0] in tables.country_codes() and len(text) == CODE):
         return
     name = bare(text)
-    if name not in tables.countries() and not any(known in name for known in tables.pixel_countries()):
+    if name not in tables.countries() and not tables.pixel_countries().longest_inside(name):
         yield "no country that we know by this name; sent as the pixel sends it"
 
 

@@ -40,6 +40,7 @@ class Rule:
     doubts: Callable[[str, Values, str | None], Iterable[str]] = no_doubts
 
     def canonical(self, text: str) -> str:
+        """The canonical value of a trimmed text, or ""."""
         for _, work in self.steps:
             text = work(text)
         return text

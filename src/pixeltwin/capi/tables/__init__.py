@@ -4,20 +4,57 @@ The files are written by `tests/tools/generate_tables.py`, which names their sou
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
+from typing import Final
+
+START: Final = 3  # letters; no name of the pixel's is shorter
+
+
+class PixelNames:
+    """English names as the pixel looks for them: as the whole text, else the first on its list that a text contains."""
+
+    def __init__(self, rows: Iterable[list[str]]) -> None:
+        self._codes = {name: code for code, name in rows}
+        self._ranks = {name: rank for rank, name in enumerate(self._codes)}
+        self._starting: dict[str, list[str]] = {}
+        for name in self._codes:
+            self._starting.setdefault(name[:START], []).append(name)
+
+    def code(self, letters: str) -> str:
+        """The code of what the letters name, or else their first two."""
+        if len(letters) < START:
+            return letters
+        if known := self._codes.get(letters):
+            return known
+        found = self._inside(letters)
+        return self._codes[min(found, key=self._ranks.__getitem__)] if found else letters[:2]
+
+    def longest_inside(self, letters: str) -> str:
+        """The code of the longest name that the letters contain, or ""."""
+        found = self._inside(letters)
+        return self._codes[max(found, key=len)] if found else ""
+
+    def _inside(self, letters: str) -> list[str]:
+        starting = self._starting
+        return [
+            name
+            for at in range(len(letters) - START + 1)
+            if (start := letters[at : at + START]) in starting
+            for name in starting[start]
+            if letters.startswith(name, at)
+        ]
 
 
 @functools.cache
-def pixel_countries() -> Mapping[str, str]:
-    """Codes by the English names that the pixel knows, in the order it looks for them."""
-    return {name: code for code, name in _rows("pixel_countries.tsv")}
+def pixel_countries() -> PixelNames:
+    return PixelNames(_rows("pixel_countries.tsv"))
 
 
 @functools.cache
-def pixel_states() -> Mapping[str, str]:
-    """Codes by the names of states and provinces that the pixel knows, in the order it looks for them."""
-    return {name: code for code, name in _rows("pixel_states.tsv")}
+def pixel_states() -> PixelNames:
+    """States of the US and provinces of Canada."""
+    return PixelNames(_rows("pixel_states.tsv"))
 
 
 @functools.cache
