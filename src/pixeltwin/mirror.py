@@ -52,6 +52,7 @@ class Policy:
 
     pixels: Mapping[str, PixelPolicy]
     limits: Limits = field(default_factory=Limits)
+    ingest_limits: Limits = field(default_factory=lambda: Limits(body=4 << 20))
     trusted_proxies: tuple[Network, ...] = ()
     fbi_cookie: bool = True
     set_cookies: bool = True
@@ -117,8 +118,8 @@ class Sealed:
 class Admission:
     """What was decided about a request.
 
-    `hit` is None for what is no readable hit. `relay` is the browser's copy with its event id, None when it is not ours.
-    `draft` is None for a hit that gets no twin; then `skip` says why. `cookies` are for the answer.
+    `hit` is None for what is no readable hit. `relay` is the browser's copy with its event id, None when it is none of
+    ours. `draft` is None for a hit that gets no twin; then `skip` says why. `cookies` are for the answer.
     """
 
     hit: PixelHit | None = None
@@ -187,7 +188,7 @@ def _drafted(
 
 def admit_ingest(pixel_id: str, request: HitRequest, policy: Policy) -> Ingested | Skip:
     """Decide about server events posted for a pixel. Nothing is read before the sender has shown the pixel's key."""
-    posted = parse_ingest(pixel_id, request, policy.limits)
+    posted = parse_ingest(pixel_id, request, policy.ingest_limits)
     if isinstance(posted, Skip):
         return posted
     pixel = policy.pixels.get(pixel_id)

@@ -17,6 +17,7 @@ SPACE: Final = (
 # 64 or 32 hex digits, then perhaps Meta's appendix: a token of 2 characters, or any 8 without a dot (PROTOCOL 2.3)
 HASH: Final = re.compile(r"([0-9a-fA-F]{64}|[0-9a-fA-F]{32})(\.(?:AQ|Ag|Aw|BA|BQ|Bg|[^.\r\n]{8}))?", re.ASCII)
 APPENDIX: Final = re.compile(r"\.[\w-]{2,8}", re.ASCII)  # what is passed on; base64url in Meta's own
+PLAIN: Final = re.compile(r"[0-9a-f]{64}")
 SHORTEST: Final = 32
 SHA256_DIGITS: Final = 64
 OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
@@ -51,6 +52,8 @@ def sha256(text: str) -> str:
 
 
 def _only_hashes(text: str) -> str:
+    if PLAIN.fullmatch(text) and text != OF_NOTHING:  # as nearly all are
+        return text
     if (value := as_hash(text)) is None:
         raise ValueError("is no SHA-256 value; hash it before it gets here")
     return value

@@ -67,6 +67,7 @@ class Limits(Section):
     """What a hit may cost at most. In-app browsers send GETs with 32 KiB of URL."""
 
     body: Size = 256 << 10
+    ingest_body: Size = 4 << 20
     url: Size = 40 << 10
     params: Count = 1000
     read_timeout: Duration = 10.0

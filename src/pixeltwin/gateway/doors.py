@@ -22,7 +22,7 @@ class Doors:
 
     def __init__(self, gateway: Gateway) -> None:
         paths = gateway.config.server.paths
-        self._gateway = gateway
+        self.gateway = gateway
         self._bridge = re.compile(re.escape(paths.openbridge) + r"(/.*)?")
         self._ingest = re.compile(re.escape(paths.ingest) + r"/([^/]+)/events")
 
@@ -40,14 +40,14 @@ class Doors:
             return replace(EMPTY, status=204, headers=headers)
         if request.method != "POST":
             return NOT_FOUND
-        handled = await self._gateway.handle(request, admit_openbridge)
+        handled = await self.gateway.handle(request, admit_openbridge)
         return replace(EMPTY, headers=headers, cookies=handled.admission.cookies)
 
     async def _ingested(self, pixel_id: str, request: HitRequest) -> Answer:
         """202 for what was kept, as Meta's gateway endpoint answers; its SDKs take anything else for a failure."""
         if request.method != "POST":
             return NOT_FOUND
-        taken = await self._gateway.ingest(pixel_id, request)
+        taken = await self.gateway.ingest(pixel_id, request)
         if isinstance(taken, Skip):
             return _json(STATUS.get(taken.reason, 400), {"error": {"message": taken.reason}})
         return _json(202 if _accepted(taken) else 400, _report(taken))
@@ -55,7 +55,7 @@ class Doors:
     def _cors(self, request: HitRequest) -> dict[str, str]:
         origin = request.header("origin")
         headers = {**EMPTY.headers, "Vary": "Origin"}
-        if not origin.isprintable() or not origin or not self._gateway.policy.admits_origin(origin):
+        if not origin.isprintable() or not origin or not self.gateway.policy.admits_origin(origin):
             return headers
         return {
             **headers,

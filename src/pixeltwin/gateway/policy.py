@@ -11,6 +11,7 @@ def policy_of(config: Config) -> Policy:
     return Policy(
         pixels={pixel.id: _pixel_policy(pixel) for pixel in config.pixels},
         limits=Limits(body=limits.body, url=limits.url, params=limits.params),
+        ingest_limits=Limits(body=limits.ingest_body, url=limits.url, params=limits.params),
         trusted_proxies=config.server.trusted_proxies,
         fbi_cookie=config.identity.fbi_cookie,
         set_cookies=config.identity.set_cookies,

@@ -26,6 +26,7 @@ from pixeltwin.mapping.json_body import (
     too_heavy,
     written,
 )
+from pixeltwin.mapping.limited_data_use import limited_data_use
 from pixeltwin.pixel.hit import BODY_READERS, FORM, MULTIPART, Limits, body_type
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
@@ -157,20 +158,12 @@ def _custom_data(said: Mapping[str, Any]) -> Any:
 
 
 def _data_processing(said: Mapping[str, Any]) -> dict[str, Any]:
-    """Limited data use as the sender set it; [] says "not limited". 0 and 0 let Meta geolocate (PROTOCOL 1.7)."""
     options = said.get("data_processing_options")
     if options is None:
         return {}
-    if not options:
-        return {"data_processing_options": ()}
+    given = options if isinstance(options, list) else [options] if options else []
     country, state = (_whole(said.get(f"data_processing_options_{of}")) for of in ("country", "state"))
-    if country is None or state is None:
-        country = state = 0
-    return {
-        "data_processing_options": options if isinstance(options, list) else [options],
-        "data_processing_options_country": country,
-        "data_processing_options_state": state,
-    }
+    return limited_data_use(given, country, state)
 
 
 def _whole(given: Any) -> int | None:

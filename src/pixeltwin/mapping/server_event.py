@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pixeltwin.capi.event import HASHED, ServerEvent, UserData
 from pixeltwin.capi.hashes import as_sha256
 from pixeltwin.mapping.custom_data import custom_data, whole_number
+from pixeltwin.mapping.limited_data_use import limited_data_use
 from pixeltwin.pixel.browser_id import BrowserIds
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
@@ -63,23 +64,11 @@ def user_data(hit: PixelHit, request: HitRequest, ids: BrowserIds, client_ip: st
 
 
 def data_processing(hit: PixelHit) -> dict[str, Any]:
-    """Limited data use as the page set it. `dpo=` without a value is an explicit "not limited" (PROTOCOL 3.5).
-
-    Limited without a usable country and state stays limited: 0 and 0 let Meta geolocate (PROTOCOL 1.7).
-    """
+    """Limited data use as the page set it. `dpo=` without a value is an explicit "not limited" (PROTOCOL 3.5)."""
     if not hit.has("dpo"):
         return {}
-    options = tuple(option for option in hit.get("dpo").split(",") if option)
-    if not options:
-        return {"data_processing_options": ()}
-    country, state = whole_number(hit.get("dpoco")), whole_number(hit.get("dpost"))
-    if country is None or state is None:
-        country = state = 0
-    return {
-        "data_processing_options": options,
-        "data_processing_options_country": country,
-        "data_processing_options_state": state,
-    }
+    options = [option for option in hit.get("dpo").split(",") if option]
+    return limited_data_use(options, whole_number(hit.get("dpoco")), whole_number(hit.get("dpost")))
 
 
 def _hashes(hit: PixelHit) -> dict[str, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from mitmproxy import contentviews, ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
 
 from pixeltwin.config import Config, load_config
+from pixeltwin.delivery.journal import State
 from pixeltwin.errors import ConfigError
 from pixeltwin.gateway import Doors, Gateway, Handled
 from pixeltwin.pixel.answer import answer_hit
@@ -23,7 +24,7 @@ from pixeltwin.pixel.skip import Reason
 from pixeltwin.proxy import flows
 from pixeltwin.proxy.content_view import MetaPixel
 from pixeltwin.proxy.notes import FlowNotes
-from pixeltwin.telemetry import quiet_libraries
+from pixeltwin.telemetry import HITS, quiet_libraries
 
 META_HOST: Final = "www.facebook.com"
 SANDBOX_PATHS: Final = ("/privacy_sandbox/pixel/register/trigger", "/privacy_sandbox/pixel/register/trigger/")
@@ -39,7 +40,7 @@ class PixelMirror:
 
     def __init__(self) -> None:
         self._config: Config | None = None
-        self._gateway: asyncio.Task[Gateway] | None = None
+        self._doors: asyncio.Task[Doors] | None = None
         self._follower: asyncio.Task[None] | None = None
         self._notes = FlowNotes()
         self._cookies: dict[str, tuple[SetCookie, ...]] = {}  # for the answers under way, by flow
@@ -54,7 +55,7 @@ class PixelMirror:
         if "pixeltwin_config" not in updated:
             return
         self._config = _load(ctx.options.pixeltwin_config)
-        if self._gateway is not None:  # changed while running
+        if self._doors is not None:  # changed while running
             self._close()
             self._open(self._config)
 
@@ -68,10 +69,11 @@ class PixelMirror:
 
     async def request(self, flow: http.HTTPFlow) -> None:
         try:
-            if self._gateway is not None and flows.is_fresh(flow):
-                await self._take(flow, await asyncio.shield(self._gateway))
+            if self._doors is not None and flows.is_fresh(flow):
+                await self._take(flow, await asyncio.shield(self._doors))
         except Exception:
-            logger.exception("pixeltwin let a hit pass without a twin: %s", Reason.INTERNAL_ERROR)
+            logger.exception("pixeltwin let a hit pass without a twin")
+            HITS.labels("other", State.SKIPPED, Reason.INTERNAL_ERROR).inc()
 
     def response(self, flow: http.HTTPFlow) -> None:
         """Meta's cookies are for its own domain, a browser refuses them from the site's; ours take their place."""
@@ -82,15 +84,15 @@ class PixelMirror:
     def error(self, flow: http.HTTPFlow) -> None:
         self._cookies.pop(flow.id, None)
 
-    async def _take(self, flow: http.HTTPFlow, gateway: Gateway) -> None:
+    async def _take(self, flow: http.HTTPFlow, doors: Doors) -> None:
         if self._is_hit(flow):
-            await self._mirror(flow, gateway)
-        elif flows.is_reverse(flow) and (answer := await Doors(gateway).answer(flows.hit_request(flow, host=""))):
+            await self._mirror(flow, doors.gateway)
+        elif flows.is_reverse(flow) and (answer := await doors.answer(flows.hit_request(flow, host=""))):
             flows.set_answer(flow, answer)
 
     async def _mirror(self, flow: http.HTTPFlow, gateway: Gateway) -> None:
-        host = flows.host_header(flow) if flows.is_reverse(flow) and ctx.options.keep_host_header else ""
         reverse = flows.is_reverse(flow)
+        host = flows.host_header(flow) if reverse and ctx.options.keep_host_header else ""
         handled = await gateway.handle(flows.hit_request(flow, host=host, first_party=reverse))
         self._notes.add(flow, handled)
         if reverse:
@@ -115,15 +117,15 @@ class PixelMirror:
             return False
         return flows.is_reverse(flow) or flow.request.pretty_host.lower() in _hit_hosts(self._config)
 
-    def _open(self, config: Config) -> asyncio.Task[Gateway]:
-        self._gateway = self._spawn(_opened(config))
-        self._follower = self._spawn(self._notes.follow(self._gateway))
-        return self._gateway
+    def _open(self, config: Config) -> asyncio.Task[Doors]:
+        self._doors = self._spawn(_opened(config))
+        self._follower = self._spawn(self._notes.follow(self._doors))
+        return self._doors
 
     def _close(self) -> asyncio.Task[Any] | None:
-        if self._gateway is None or self._follower is None:
+        if self._doors is None or self._follower is None:
             return None
-        return self._spawn(_closed(self._gateway, self._follower))
+        return self._spawn(_closed(self._doors, self._follower))
 
     def _spawn[T](self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)
@@ -145,16 +147,16 @@ def _refused(text: str) -> exceptions.OptionsError:
     return exceptions.OptionsError(text)
 
 
-async def _opened(config: Config) -> Gateway:
+async def _opened(config: Config) -> Doors:
     gateway = Gateway(config, relay="native")
     await gateway.open()
     logger.info("pixeltwin mirrors the hits of %s", ", ".join(pixel.name for pixel in config.pixels))
-    return gateway
+    return Doors(gateway)
 
 
-async def _closed(opening: asyncio.Task[Gateway], follower: asyncio.Task[None]) -> None:
+async def _closed(opening: asyncio.Task[Doors], follower: asyncio.Task[None]) -> None:
     try:
-        await (await opening).close()
+        await (await opening).gateway.close()
     finally:
         follower.cancel()
 

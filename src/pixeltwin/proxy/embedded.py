@@ -14,7 +14,9 @@ from pixeltwin.proxy.front_door import FrontDoor
 
 # The mode wants an upstream; the front door answers everything, so nobody connects to this one.
 NO_UPSTREAM: Final = "http://127.0.0.1:9"
-BODY_LIMIT: Final = "1m"  # above it mitmproxy itself answers 413; a hit above our own limit is answered like any other
+HEADROOM: Final = (
+    1 << 20
+)  # bytes; above it mitmproxy itself answers 413, below it an oversized hit is answered like any
 
 
 class Embedded:
@@ -48,15 +50,15 @@ class Embedded:
 
 
 def _options(config: Config) -> dict[str, Any]:
-    listen = config.server.listen
+    listen, limits = config.server.listen, config.server.limits
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
     return {
         "mode": [f"reverse:{NO_UPSTREAM}@{host}:{listen.port}"],
-        "body_size_limit": BODY_LIMIT,
+        "body_size_limit": str(max(limits.body, limits.ingest_body) + HEADROOM),
         "connection_strategy": "lazy",
         "keep_host_header": True,  # the front door wants the Host the browser named
         "validate_inbound_headers": True,
-        "tcp_timeout": max(1, round(config.server.limits.read_timeout)),
+        "tcp_timeout": max(1, round(limits.read_timeout)),
         "rawtcp": False,
         "websocket": False,
         "http3": False,

@@ -9,7 +9,7 @@ from typing import Final
 from mitmproxy import ctx, hooks, http
 
 from pixeltwin.delivery.journal import Record, State
-from pixeltwin.gateway import Gateway, Handled
+from pixeltwin.gateway import Doors, Handled
 
 MARKER: Final = ":busts_in_silhouette:"  # two of a kind
 KEY: Final = "pixeltwin"
@@ -36,9 +36,9 @@ class FlowNotes:
         while len(self._flows) > REMEMBERED:
             self._flows.popitem(last=False)
 
-    async def follow(self, opening: "asyncio.Task[Gateway]") -> None:
+    async def follow(self, opening: "asyncio.Task[Doors]") -> None:
         """Carry every change of the journal over to its flow, until cancelled."""
-        with (await opening).journal.follow() as changes:
+        with (await opening).gateway.journal.follow() as changes:
             while True:
                 record = await changes.get()
                 if (known := self._flows.get(record.id)) and (flow := known()):

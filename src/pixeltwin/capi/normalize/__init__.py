@@ -67,7 +67,7 @@ def hashes(field: str, value: str, default_country: str | None = None) -> tuple[
     rule, text = NORMALIZERS[field], value.strip(SPACE)
     if known := digits(text):
         return () if known in HASHES_OF_NOTHING else (known,)
-    values = _values(rule, text, _capitals(default_country))
+    values = _values(rule, text, _capitals(default_country) if default_country else None)
     if len(values) == 1:
         return (sha256(values[0]),) if values[0] else ()
     return tuple([sha256(further) for further in dict.fromkeys(values) if further])

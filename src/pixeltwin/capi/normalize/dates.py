@@ -28,7 +28,7 @@ def birthday(text: str) -> str:
 def birthdays(text: str, canonical: str, country: str | None) -> Values:
     """In doubt the pixel takes the month first. Dates with dots, and most countries, have the day first."""
     groups = GROUPS.findall(text)
-    if not canonical or len(groups) < len("YMD") or int(groups[0]) > DAYS:
+    if not canonical or len(groups) < len("YMD") or int(groups[2][:WHOLE]) <= DAYS:
         return (canonical,)
     year, month, day = _ordered(groups)
     day_first = f"{groups[0]}.{groups[1]}." in text or (country and country not in MONTH_FIRST)
@@ -56,11 +56,13 @@ def year(text: str) -> str:
 
 
 def _ordered(groups: list[str]) -> tuple[int, int, int]:
-    """Year, month and day, or zeros."""
+    """Year, month and day; zeros where no year can be told. Around a year in the middle the day comes first."""
     numbers = [int(group[:WHOLE]) for group in groups[:3]]
     years = [number for number in numbers if number > DAYS]
     if len(years) != 1:
         return 0, 0, 0
+    if numbers[1] > DAYS:
+        numbers.reverse()
     numbers.remove(years[0])
     month, day = numbers if numbers[0] <= MONTHS else reversed(numbers)
     return years[0], month, day

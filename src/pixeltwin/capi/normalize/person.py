@@ -14,12 +14,12 @@ PLACEHOLDERS: Final = frozenset({"null", "undefined", "nan", "none", "unknown", 
 
 
 def without_noise(text: str) -> str:
-    return NOISE.sub("", text)
+    return text if text.isalnum() else NOISE.sub("", text)
 
 
 def names(text: str, canonical: str, country: str | None) -> Values:
     """Meta documents names without punctuation; the pixel knows ASCII's alone, so O’Brien keeps what phones type."""
-    return (canonical,) if canonical.isascii() else (canonical, bare(text))
+    return (canonical,) if canonical.isascii() or canonical.isalnum() else (canonical, bare(text))
 
 
 def genders(text: str, canonical: str, country: str | None) -> Values:

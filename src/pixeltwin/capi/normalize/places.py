@@ -26,8 +26,10 @@ def not_a_number(text: str) -> str:
 
 def cities(text: str, canonical: str, country: str | None) -> Values:
     """The pixel drops what is not a to z: `sopaulo`, and nothing of 東京. Meta documents letters as they are."""
-    foreign = not text.isascii() and any(char.isalpha() and not char.isascii() for char in text)
-    return (canonical, bare(text)) if foreign else (canonical,)
+    if text.isascii():
+        return (canonical,)
+    letters = bare(text)
+    return (canonical, letters) if letters[:1].isalpha() else (canonical,)
 
 
 def state_code(letters: str) -> str:
@@ -42,9 +44,10 @@ def states(text: str, canonical: str, country: str | None) -> Values:
     if land in NORTH_AMERICA or len(canonical) == len(name):  # a code already, if not perhaps the right one
         return (canonical, code)
     # the pixel finds Virginia in West Virginia, USA
-    if not land and (inside := tables.pixel_states().longest_inside(only_a_to_z(name))):
+    known = tables.pixel_states()
+    if not land and canonical in known.codes and (inside := known.longest_inside(only_a_to_z(name))):
         return (canonical, inside)
-    return (canonical, code, name) if any(map(str.isalpha, name)) else (canonical,)
+    return (canonical,) if name.isdigit() else (canonical, code, name)
 
 
 def before_hyphen(text: str) -> str:

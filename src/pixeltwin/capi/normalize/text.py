@@ -7,12 +7,23 @@ from typing import Final
 from pixeltwin.capi.hashes import SPACE
 
 SPACES: Final = re.compile(f"[{SPACE}]+")
-SPACE_CODES: Final = dict.fromkeys(map(ord, SPACE))
-ASCII_NOISE: Final = dict.fromkeys(code for code in range(128) if not chr(code).isalnum())
 NOT_A_TO_Z: Final = re.compile(r"[^a-z]+")
 NOT_A_TO_Z_0_TO_9: Final = re.compile(r"[^A-Za-z0-9]+")
 LONGEST: Final = 8192  # characters; THREATS T10. Nobody's name is longer
 NOISE: Final = frozenset("PSZC")  # Unicode's punctuation, symbols, separators and control characters
+
+
+class Bare(dict[int, int | None]):
+    """A table for `str.translate` that drops noise; filled as characters come up, at most with one plane of them."""
+
+    def __missing__(self, code: int) -> int | None:
+        kept = None if unicodedata.category(chr(code))[0] in NOISE else code
+        if code <= 0xFFFF:
+            self[code] = kept
+        return kept
+
+
+BARE: Final = Bare()
 
 
 def composed(text: str) -> str:
@@ -32,7 +43,7 @@ def is_text(text: str) -> bool:
 
 
 def without_spaces(text: str) -> str:
-    return SPACES.sub("", text)
+    return text if text.isalnum() else SPACES.sub("", text)
 
 
 def lower(text: str) -> str:
@@ -40,11 +51,12 @@ def lower(text: str) -> str:
 
 
 def only_a_to_z(text: str) -> str:
-    return NOT_A_TO_Z.sub("", text)
+    """Of lower-case text."""
+    return text if text.isascii() and text.isalpha() else NOT_A_TO_Z.sub("", text)
 
 
 def only_a_to_z_0_to_9(text: str) -> str:
-    return NOT_A_TO_Z_0_TO_9.sub("", text)
+    return text if text.isascii() and text.isalnum() else NOT_A_TO_Z_0_TO_9.sub("", text)
 
 
 def bare(text: str) -> str:
@@ -52,10 +64,8 @@ def bare(text: str) -> str:
 
     İ becomes i, as Turkish has it, and not the i with a second dot that Unicode makes of it.
     """
-    if text.isascii():
-        return text.translate(ASCII_NOISE).lower()
-    kept = (char for char in text if unicodedata.category(char)[0] not in NOISE)
-    return unicodedata.normalize("NFC", "".join(kept).replace("İ", "I").lower())
+    kept = text if text.isalnum() else text.translate(BARE)
+    return kept.lower() if kept.isascii() else unicodedata.normalize("NFC", kept.replace("İ", "I").lower())
 
 
 def first_of(length: int, text: str) -> str:

@@ -16,6 +16,7 @@ class PixelNames:
 
     def __init__(self, rows: Iterable[list[str]]) -> None:
         self._codes = {name: code for code, name in rows}
+        self.codes = frozenset(self._codes.values())
         self._ranks = {name: rank for rank, name in enumerate(self._codes)}
         self._starting: dict[str, list[str]] = {}
         for name in self._codes:
