@@ -1,6 +1,7 @@
 """The command line. Exit codes: 0 fine, 1 found problems, 2 usage, 3 gateway not reachable."""
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +79,23 @@ def explain(
     from pixeltwin.cli.explain import explain_input
 
     _finish(lambda: explain_input(source, config=config, as_json=as_json, now=now or time.time()))
+
+
+@app.command(name="hash")
+def hash_(
+    field: Annotated[str | None, typer.Argument(help="One of Meta's keys: em, ph, fn, …")] = None,
+    value: Annotated[str | None, typer.Argument(help="What a customer's record says.")] = None,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="Answer JSON lines from standard input.")] = False,
+    default_country: Annotated[str | None, typer.Option(help="Of phone numbers without a country code.")] = None,
+) -> None:
+    """Normalise and hash customer data, each step shown."""
+    from pixeltwin.cli.hash import hash_command
+
+    _finish(
+        lambda: hash_command(
+            field, value, jsonl=jsonl, default_country=default_country, stdin=sys.stdin, stdout=sys.stdout
+        )
+    )
 
 
 def _finish(work: Callable[[], int]) -> None:

@@ -8,19 +8,16 @@ import functools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pixeltwin.capi.normalize.rule import Rule, Step, Values
-
-if TYPE_CHECKING:
-    from phonenumbers import PhoneNumber
 
 INTERNATIONAL: Final = re.compile(r"[^0-9+]*(?:\+|00)")
 PLAIN: Final = re.compile(r"[0-9 ()./-]{5,30}")  # digits as people group them: no letters, no extension
 LONGEST: Final = 40  # characters of a number, its extension included
-SHORTEST: Final = 8  # digits of a number that no list confirms; fewer may be a part of one
+WHOLE: Final = 8  # digits; fewer may be a part of a number, unless a list has it
 # A country code and the zero after it that is dialled at home only: +49 (0)170, +49 0170
-TRUNK_ZERO: Final = re.compile(r"(?>[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[0-9]{3})0")
+TRUNK_ZERO: Final = re.compile(r"((?>[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[0-9]{3}))0")
 KINDS: Final = (
     *("fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost"),
     *("personal_number", "voip", "pager", "uan", "voicemail"),
@@ -29,14 +26,16 @@ KINDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A country's numbering plan: its code, what is dialled before a number at home, and its numbers."""
+    """A country's numbering plan: its code, what is dialled before a number at home, its numbers and their shape."""
 
     code: str
     trunk: str
-    number: re.Pattern[str]
+    numbers: re.Pattern[str]
+    shape: re.Pattern[str]
 
-    def holds(self, national: str) -> bool:
-        return bool(self.number.fullmatch(national))
+    def has(self, national: str) -> bool:
+        """Whether it may be somebody's. Numbers not in use count if they are whole: 555 123 4567, 07700 900123."""
+        return bool((self.shape if len(national) >= WHOLE else self.numbers).fullmatch(national))
 
 
 def is_country(code: str) -> bool:
@@ -83,8 +82,14 @@ def incomplete(text: str, values: Values, country: str | None) -> Iterable[str]:
 
 def _repaired(text: str, canonical: str) -> str:
     """An international number without its (0) or extension; "" for one that needs no repair."""
-    sound = PLAIN.fullmatch(text) and "(0)" not in text and not TRUNK_ZERO.match(canonical)
-    return "" if sound else _parsed(f"+{text}", None)
+    plain, zero = PLAIN.fullmatch(text), TRUNK_ZERO.match(canonical)
+    if plain and not zero:
+        return ""
+    if plain and zero and (plan := _plan_of_code(zero[1])):
+        national = canonical[zero.end() :]
+        if plan.trunk == "0" and plan.has(national):
+            return plan.code + national
+    return _parsed(f"+{text}", None)
 
 
 def _of_country(text: str, country: str) -> str:
@@ -92,10 +97,10 @@ def _of_country(text: str, country: str) -> str:
     if not (plan := _plan(country)):
         return ""
     given = digits(text)
-    if given.startswith(plan.code) and plan.holds(given.removeprefix(plan.code)):
+    if given.startswith(plan.code) and plan.numbers.fullmatch(given.removeprefix(plan.code)):
         return given
     national = given.removeprefix(plan.trunk)
-    if PLAIN.fullmatch(text) and plan.holds(national):
+    if PLAIN.fullmatch(text) and plan.has(national):
         return plan.code + national
     return _parsed(text, country)
 
@@ -104,11 +109,21 @@ def _of_country(text: str, country: str) -> str:
 def _plan(country: str) -> Plan | None:
     from phonenumbers import PhoneMetadata
 
-    if not (data := PhoneMetadata.metadata_for_region(country)):
+    data = PhoneMetadata.metadata_for_region(country)
+    if not data or not data.general_desc or not data.general_desc.national_number_pattern:
         return None
-    patterns = (kind.national_number_pattern for name in KINDS if (kind := getattr(data, name)))
-    numbers = "|".join(f"(?:{pattern})" for pattern in patterns if pattern)
-    return Plan(str(data.country_code), data.national_prefix or "", re.compile(numbers, re.ASCII))
+    kinds = (kind.national_number_pattern for name in KINDS if (kind := getattr(data, name)))
+    numbers = "|".join(dict.fromkeys(f"(?:{pattern})" for pattern in kinds if pattern))
+    shape = data.general_desc.national_number_pattern
+    return Plan(str(data.country_code), data.national_prefix or "", re.compile(numbers), re.compile(shape))
+
+
+@functools.cache
+def _plan_of_code(code: str) -> Plan | None:
+    """The plan of the country that a code mainly stands for."""
+    from phonenumbers import region_code_for_country_code
+
+    return _plan(region_code_for_country_code(int(code)))
 
 
 def _parsed(text: str, country: str | None) -> str:
@@ -119,20 +134,11 @@ def _parsed(text: str, country: str | None) -> str:
         number = phonenumbers.parse(text, country)
     except phonenumbers.NumberParseException:
         return ""
-    if not phonenumbers.is_valid_number(number) and not _looks_right(number):
+    plan = _plan_of_code(str(number.country_code))
+    whole = plan and plan.has(phonenumbers.national_significant_number(number))
+    if not whole and not phonenumbers.is_valid_number(number):
         return ""
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164).removeprefix("+")
-
-
-def _looks_right(number: "PhoneNumber") -> bool:
-    """Whether it has the shape of its country's numbers, in use or not: 555 123 4567 and 07700 900123 have."""
-    import phonenumbers
-
-    national = phonenumbers.national_significant_number(number)
-    region = phonenumbers.region_code_for_country_code(number.country_code or 0)
-    data = phonenumbers.PhoneMetadata.metadata_for_region(region)
-    shape = data.general_desc.national_number_pattern if data and data.general_desc else None
-    return len(national) >= SHORTEST and shape is not None and bool(re.fullmatch(shape, national))
 
 
 PHONE: Final = Rule(
