@@ -172,3 +172,10 @@ def test_mitmweb_shows_hit_and_twin_in_its_content_view(tmp_path, meta):
         "action_source: website",
     ):
         assert expected in shown["text"]
+
+
+def test_hits_are_answered_and_not_forwarded_when_told_so(tmp_path, meta):
+    config = write_config(tmp_path, meta.url)
+    with mitmdump(tmp_path, config, f"reverse:{meta.url}", "--set", "pixeltwin_relay=none") as proxy:
+        assert httpx.get(f"{proxy.url}/tr/?{now_query()}", headers=HEADERS, trust_env=False).status_code == 200
+        assert until(lambda: meta.report()["counts"]["server_only"] == 1)

@@ -29,6 +29,7 @@ from pixeltwin.pixel.stamp import MARK
 from pixeltwin.telemetry import HITS, OUTBOX, log
 
 LINGER: Final = 0.1  # seconds a batch may fill; Meta wants events in real time, batches want company
+JOURNAL_CHARACTERS: Final = 48 * 1024  # of one hit; in-app browsers send 32 KiB
 DRAIN_SECONDS: Final = 7.0  # of the 10 that a stop may take
 
 type Relay = Literal["native", "background", "browser", "none"]  # who brings the browser's copy to Meta
@@ -63,15 +64,22 @@ class Gateway:
 
     async def open(self) -> None:
         """Open the outbox and the sources, start the workers. Raises `OSError` when a file cannot be used."""
-        config = self.config
-        outbox = await _open_outbox(config)
+        try:
+            await self._open(self.config)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self, config: Config) -> None:
+        self._outbox = outbox = await _open_outbox(config)
         sources = _open_sources(config)
+        self._closers.extend(sources.values())
         twins = Twins(config, sources, self.journal)
         relays = Relays({pixel.id: pixel.name for pixel in config.pixels})
         tokens = {pixel.id: pixel.access_token.get_secret_value for pixel in config.pixels}
         api = ConversionsApi(config.meta.graph, config.meta.graph_version, tokens)
         relay = PixelRelay(config.meta.pixel)
-        self._outbox, self._closers = outbox, [api, relay, *sources.values()]
+        self._closers.extend((api, relay))
         self._run(Worker(outbox, api, twins.prepare, twins.report, linger=LINGER))
         self._run(Worker(outbox, relay, relays.prepare, relays.report))
 
@@ -242,10 +250,22 @@ def _record(
         state=state,
         detail=detail,
         relay=relay,
-        hit=hit.shown(),
+        hit=_shown(hit),
         twin=event.as_json() if event else None,
         notes=admission.draft.notes if admission.draft else (),
     )
+
+
+def _shown(hit: PixelHit) -> list[tuple[str, str]]:
+    """The hit's parameters as far as the journal has room: it keeps the latest hits, hostile ones among them."""
+    room = JOURNAL_CHARACTERS
+    shown: list[tuple[str, str]] = []
+    for name, value in hit.shown():
+        room -= len(name) + len(value)
+        if room < 0:
+            return [*shown, ("…", "(longer than the journal keeps)")]
+        shown.append((name, value))
+    return shown
 
 
 async def _open_outbox(config: Config) -> Outbox:

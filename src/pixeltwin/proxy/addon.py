@@ -17,7 +17,7 @@ from mitmproxy.addonmanager import Loader
 from pixeltwin.config import Config, load_config
 from pixeltwin.delivery.journal import State
 from pixeltwin.errors import ConfigError
-from pixeltwin.gateway import Doors, Gateway, Handled
+from pixeltwin.gateway import Doors, Gateway, Handled, Relay
 from pixeltwin.pixel.answer import answer_hit
 from pixeltwin.pixel.cookies import SetCookie
 from pixeltwin.pixel.skip import Reason
@@ -26,6 +26,7 @@ from pixeltwin.proxy.content_view import MetaPixel
 from pixeltwin.proxy.notes import FlowNotes
 from pixeltwin.telemetry import HITS, quiet_libraries
 
+RELAYS: Final[tuple[Relay, ...]] = ("native", "background", "browser", "none")
 META_HOST: Final = "www.facebook.com"
 SANDBOX_PATHS: Final = ("/privacy_sandbox/pixel/register/trigger", "/privacy_sandbox/pixel/register/trigger/")
 logger = logging.getLogger(__name__)
@@ -48,12 +49,22 @@ class PixelMirror:
 
     def load(self, loader: Loader) -> None:
         loader.add_option("pixeltwin_config", str, "", "pixeltwin's config file, for instance config/minimal.yaml.")
+        loader.add_option(
+            "pixeltwin_relay",
+            str,
+            "native",
+            "Who brings the browser's copy to Meta, for pixels whose config does not say: native (mitmproxy forwards "
+            "it), background (answered here, relayed from the outbox), browser or none (answered here).",
+            choices=RELAYS,
+        )
         contentviews.add(MetaPixel())
         quiet_libraries()
 
     def configure(self, updated: set[str]) -> None:
-        if "pixeltwin_config" not in updated:
+        if not updated & {"pixeltwin_config", "pixeltwin_relay"}:
             return
+        if ctx.options.pixeltwin_relay not in RELAYS:  # mitmproxy does not hold --set to the choices
+            raise _refused(f"pixeltwin_relay is {ctx.options.pixeltwin_relay!r}; one of {', '.join(RELAYS)} would work")
         self._config = _load(ctx.options.pixeltwin_config)
         if self._doors is not None:  # changed while running
             self._close()
@@ -118,7 +129,7 @@ class PixelMirror:
         return flows.is_reverse(flow) or flow.request.pretty_host.lower() in _hit_hosts(self._config)
 
     def _open(self, config: Config) -> asyncio.Task[Doors]:
-        self._doors = self._spawn(_opened(config))
+        self._doors = self._spawn(_opened(config, ctx.options.pixeltwin_relay))
         self._follower = self._spawn(self._notes.follow(self._doors))
         return self._doors
 
@@ -147,8 +158,8 @@ def _refused(text: str) -> exceptions.OptionsError:
     return exceptions.OptionsError(text)
 
 
-async def _opened(config: Config) -> Doors:
-    gateway = Gateway(config, relay="native")
+async def _opened(config: Config, relay: Relay) -> Doors:
+    gateway = Gateway(config, relay=relay)
     await gateway.open()
     logger.info("pixeltwin mirrors the hits of %s", ", ".join(pixel.name for pixel in config.pixels))
     return Doors(gateway)
