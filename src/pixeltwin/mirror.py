@@ -17,7 +17,7 @@ import orjson
 
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.capi.normalize import hashes
-from pixeltwin.capi.validate import Refusal, refusal, warnings
+from pixeltwin.capi.validate import Refusal, refusal, remarks
 from pixeltwin.enrich.merge import added, merge
 from pixeltwin.enrich.source import Profile
 from pixeltwin.mapping.element import Element
@@ -222,7 +222,7 @@ def seal(draft: Draft, profiles: Iterable[Profile], now: float) -> Sealed | Refu
     event = draft.event.model_copy(update={"user_data": user_data})
     if reason := refusal(event, now):
         return reason
-    return Sealed(event, added(draft.event.user_data, user_data), (*draft.notes, *warnings(event)))
+    return Sealed(event, added(draft.event.user_data, user_data), (*draft.notes, *remarks(event)))
 
 
 def _stranger(hit: PixelHit, request: HitRequest, policy: Policy) -> Reason | None:

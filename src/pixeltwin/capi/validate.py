@@ -1,6 +1,6 @@
 """What Meta refuses, found before it is sent: one bad event makes Meta refuse the whole batch (PROTOCOL 1.9).
 
-What Meta takes but remarks on is a warning. Codes are Meta's (PROTOCOL 1.11).
+What Meta takes, but matches less well, is a remark. Codes are Meta's (PROTOCOL 1.11).
 """
 
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ class Refusal(StrEnum):
         return f"{self.value} ({self.code})"
 
 
-class Warning(StrEnum):  # noqa: A001 Meta's own word, in Diagnostics
+class Remark(StrEnum):
     """What Meta takes, but says or matches less well."""
 
     NO_USER_AGENT = "no_user_agent"
@@ -69,9 +69,9 @@ def refusal(event: ServerEvent, now: float) -> Refusal | None:
     return next((reason for reason, applies in REFUSALS.items() if applies(event, now)), None)
 
 
-def warnings(event: ServerEvent) -> Iterator[Warning]:
-    """What Meta would remark on."""
-    return (warning for warning, applies in WARNINGS.items() if applies(event))
+def remarks(event: ServerEvent) -> Iterator[Remark]:
+    """What Meta takes, but would say something about."""
+    return (remark for remark, applies in REMARKS.items() if applies(event))
 
 
 def _insufficient_user_data(event: ServerEvent, now: float) -> bool:
@@ -111,12 +111,10 @@ REFUSALS: Final[dict[Refusal, Callable[[ServerEvent, float], bool]]] = {
     Refusal.NO_APP_DATA: lambda event, now: event.action_source == "app" and not event.app_data,
 }
 
-WARNINGS: Final[dict[Warning, Callable[[ServerEvent], bool]]] = {
-    Warning.NO_USER_AGENT: lambda event: event.action_source == "website" and not event.user_data.client_user_agent,
-    Warning.NO_CLIENT_IP: lambda event: event.action_source == "website" and not event.user_data.client_ip_address,
-    Warning.UNKNOWN_CONTENT_TYPE: lambda event: _custom(event, "content_type") not in CONTENT_TYPES,
-    Warning.VALUE_WITHOUT_CURRENCY: lambda event: (
-        _custom(event, "value") is not None and not _custom(event, "currency")
-    ),
-    Warning.LIMITED_WITHOUT_CLIENT_IP: lambda event: _is_limited(event) and not event.user_data.client_ip_address,
+REMARKS: Final[dict[Remark, Callable[[ServerEvent], bool]]] = {
+    Remark.NO_USER_AGENT: lambda event: event.action_source == "website" and not event.user_data.client_user_agent,
+    Remark.NO_CLIENT_IP: lambda event: event.action_source == "website" and not event.user_data.client_ip_address,
+    Remark.UNKNOWN_CONTENT_TYPE: lambda event: _custom(event, "content_type") not in CONTENT_TYPES,
+    Remark.VALUE_WITHOUT_CURRENCY: lambda event: _custom(event, "value") is not None and not _custom(event, "currency"),
+    Remark.LIMITED_WITHOUT_CLIENT_IP: lambda event: _is_limited(event) and not event.user_data.client_ip_address,
 }

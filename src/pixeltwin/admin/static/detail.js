@@ -35,6 +35,7 @@ function facts(record, key) {
     Received: `${new Date(record.received_at * 1000).toLocaleDateString()} ${clock(record.received_at)}`,
     Page: record.source_url,
     "Browser copy": RELAYS[record.relay] ?? record.relay,
+    Notes: (record.notes ?? []).join(", ").replaceAll("_", " "),
   };
   const list = el("dl");
   for (const [term, text] of Object.entries(known)) if (text) list.append(el("dt", "", term), el("dd", "", short(text)));
