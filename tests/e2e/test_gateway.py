@@ -9,7 +9,7 @@ import httpx
 import pytest
 from tests.corpus import HEADERS, NAMED, VISITOR, send, unpaired
 from tests.factories import PIXEL, hit_query
-from tests.processes import BIN, UID_KEY, Gateway, Meta, free_port, gateway, sandbox, started, until
+from tests.processes import BIN, TOKEN, UID_KEY, Gateway, Meta, free_port, gateway, sandbox, started, until
 from tests.shared_hits import shared_hits
 
 GIF = b"GIF89a"
@@ -251,6 +251,8 @@ def test_a_stop_finishes_what_was_begun_and_exits_0_within_10_seconds(tmp_path, 
         assert running.process.stop(number) == 0, running.process.output()
         assert time.monotonic() - began < 10
     assert len(meta.pairs()) == 20, running.process.output()
+    written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert TOKEN.encode() not in written, "the access token stands in a log or in the outbox"
 
 
 def test_answered_hits_survive_kill_9(tmp_path):
