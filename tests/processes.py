@@ -17,11 +17,17 @@ ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 TOKEN, UID_KEY = "a-token-of-the-test", "a-key-of-the-test"
 PATIENCE = 20.0
+GIVEN: set[int] = set()
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A port that nobody listens on and that was not given away before."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port: int = listener.getsockname()[1]
+        if port not in GIVEN:
+            GIVEN.add(port)
+            return port
 
 
 def until[T](probe: Callable[[], T], *, patience: float = PATIENCE) -> T:

@@ -5,7 +5,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pixeltwin import kinds
 
-FOLDERS = ["pixeltwin.outboxes", "pixeltwin.sources", "pixeltwin.mapping.elements"]
+FOLDERS = ["pixeltwin.outboxes", "pixeltwin.sources", "pixeltwin.mapping.elements", "pixeltwin.mapping.transforms"]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

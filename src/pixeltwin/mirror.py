@@ -20,7 +20,7 @@ from pixeltwin.capi.normalize import hashes
 from pixeltwin.capi.validate import Refusal, refusal, remarks
 from pixeltwin.enrich.merge import added, merge
 from pixeltwin.enrich.source import Profile
-from pixeltwin.mapping.element import Element
+from pixeltwin.mapping.element import Element, read_all
 from pixeltwin.mapping.ingest import Refused, parse_ingest
 from pixeltwin.mapping.json_body import HashValues
 from pixeltwin.mapping.notes import notes
@@ -181,7 +181,7 @@ def _drafted(
     ids = browser_ids(hit, request, random=random_below(RANDOM_BELOW) if keeps_cookies else None)
     address = visitor_ip(request, policy.trusted_proxies, fbi_cookie=policy.fbi_cookie)
     event = server_event(hit, request, event_id=event_id, ids=ids, client_ip=address)
-    draft = Draft(event=event, keys=_keys(request, policy), notes=notes(hit, event), record_id=record_id)
+    draft = Draft(event=event, keys=_keys(request, hit, policy, address), notes=notes(hit, event), record_id=record_id)
     cookies = cookies_to_set(ids, request, request.host or page_host(hit, request)) if keeps_cookies else ()
     return Admission(hit=hit, relay=relay, draft=draft, cookies=cookies)
 
@@ -251,6 +251,5 @@ def _origin_of(address: str) -> str:
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
-def _keys(request: HitRequest, policy: Policy) -> dict[str, str]:
-    read = {name: element.read(request) for name, element in policy.elements.items()}
-    return {name: value for name, value in read.items() if value is not None}
+def _keys(request: HitRequest, hit: PixelHit, policy: Policy, client_ip: str | None) -> dict[str, str]:
+    return read_all(policy.elements, request, hit, client_ip)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from inspect import get_annotations
 from pathlib import Path
 from typing import Any, get_args
 
@@ -46,22 +47,40 @@ def test_full_example_names_every_option():
 
 def options() -> set[tuple[type, str]]:
     """Every option of every model; an element's kind is not written."""
-    found = {(model, name) for model in models(Config) for name in model.model_fields}
+    found = {
+        (owner(model, name), it.alias or name) for model in models(Config) for name, it in model.model_fields.items()
+    }
     return found - {(model, "kind") for model in models(Element)}
+
+
+def owner(model: type, name: str) -> type:
+    """The model that declares the option: what all kinds of a folder have needs to be shown once."""
+    bases = [base for base in model.__mro__ if name in get_annotations(base)]
+    return bases[-1] if bases and name != "kind" else model
 
 
 def models(annotation: Any) -> set[type[BaseModel]]:
     """The models that the annotation is made of, all the way down."""
+    found: set[type[BaseModel]] = set()
+    _collect(annotation, found)
+    return found
+
+
+def _collect(annotation: Any, found: set[type[BaseModel]]) -> None:
+    inner = get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        inner = (models(option.annotation) for option in annotation.model_fields.values())
-        return {annotation}.union(*inner)
-    return set().union(*map(models, get_args(annotation)))
+        if annotation in found:  # elements are made of elements
+            return
+        found.add(annotation)
+        inner = tuple(option.annotation for option in annotation.model_fields.values())
+    for part in inner:
+        _collect(part, found)
 
 
 def options_named(text: str) -> set[tuple[type, str]]:
     """The options of the text, and of each commented-out line that is YAML for a section."""
     return {
-        (model, name)
+        (owner(model, name), name)
         for data in documents(text)
         for loc, model in places(Config, data)
         if issubclass(model, BaseModel)

@@ -6,7 +6,8 @@ import hmac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.factories import NOW, request
+from pydantic import ValidationError
+from tests.factories import NOW, hit_query, parsed, request
 
 from pixeltwin.mapping.elements.signed_cookie import Settings
 
@@ -22,7 +23,12 @@ def signed(subject: str, expires: int = LATER, key: str = KEY, name: str = "uid"
 
 
 def read(value: str) -> str | None:
-    return ELEMENT.read(request(headers={"cookie": f"a=b; uid={value}"}))
+    return read_by(ELEMENT, value)
+
+
+def read_by(element: Settings, value: str) -> str | None:
+    asked = request(hit_query(), headers={"cookie": f"a=b; uid={value}"})
+    return element.read(asked, parsed(asked))
 
 
 def test_a_signed_subject_is_read():
@@ -44,6 +50,19 @@ def test_a_signed_subject_is_read():
 )
 def test_anything_else_names_nobody(value):
     assert read(value) is None
+
+
+def test_while_a_key_is_replaced_both_are_taken():
+    element = Settings(kind="signed_cookie", signed_cookie="uid", keys=["new", "old"])
+    assert [read_by(element, signed("a", key=key)) for key in ("new", "old", "older")] == ["a", "a", None]
+    both = Settings(kind="signed_cookie", signed_cookie="uid", key="new", keys=["old"])
+    assert [read_by(both, signed("a", key=key)) for key in ("new", "old")] == ["a", "a"]
+
+
+@pytest.mark.parametrize("keys", [{}, {"keys": []}, {"key": ""}, {"keys": [""]}])
+def test_a_cookie_without_a_key_is_refused_since_anyone_could_sign_it(keys):
+    with pytest.raises(ValidationError):
+        Settings(kind="signed_cookie", signed_cookie="uid", **keys)
 
 
 @given(st.text(max_size=80))

@@ -187,6 +187,7 @@ COUNTRY_ALIASES: Final = {
 
 # Countries whose states are written with letters, in capitals, in that country's addresses (ISO 3166-2 has them too).
 LETTERED: Final = ("us", "ca", "au", "br", "ch", "cn", "de", "in", "it", "nl", "za")
+ELSEWHERE: Final = "zz-"  # the name of a state, of no matter which country
 STATE_ALIASES: Final = {
     "us": """al: ala; ak: alas; az: ariz; ar: ark; ca: calif, cali, kalifornien, californie, californië; co: colo;
              ct: conn; de: del; dc: washington dc, district of columbia; fl: fla, floride; hi: hawaï, hawaiʻi; il: ill;
@@ -227,7 +228,9 @@ def tables() -> dict[str, str]:
         "pixel_countries.tsv": written(pixel_countries(), "code, English name: in the order the pixel asks"),
         "pixel_states.tsv": written(pixel_states(), "code, English name: in the order the pixel asks"),
         "countries.tsv": written(countries(), "code, name: spaces, punctuation and capitals left out"),
-        "states.tsv": written(states(), "country, code, name: spaces, punctuation and capitals left out"),
+        "states.tsv": written(
+            states(), "country, code, name: spaces, punctuation and capitals left out; zz: elsewhere"
+        ),
     }
 
 
@@ -299,12 +302,14 @@ def cldr_names() -> Iterator[tuple[str, str]]:
 
 
 def states() -> list[tuple[str, ...]]:
-    """States by name where addresses carry letters. North America's win; no other name may stand for two."""
+    """States by name, with their code where addresses carry letters. North America's win; no code stands for two."""
     found: dict[str, set[str]] = {}
     for countries_of_rank in (LETTERED[:2], LETTERED[2:]):
         for name, places in gathered(itertools.chain.from_iterable(map(state_names, countries_of_rank))).items():
-            found.setdefault(name, places)
-    rows = [(*min(places).split("-"), name) for name, places in found.items() if len(places) == 1]
+            found.setdefault(name, places if len(places) == 1 else {ELSEWHERE})
+    for name in gathered((ELSEWHERE, state.name) for state in pycountry.subdivisions):
+        found.setdefault(name, {ELSEWHERE})
+    rows = [(*min(places).split("-"), name) for name, places in found.items()]
     return sorted((country, code, name) for country, code, name in rows if name != code)
 
 

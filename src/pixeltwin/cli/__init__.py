@@ -62,7 +62,9 @@ def validate(config: ConfigFile) -> None:
 
     def check() -> int:
         loaded = load_config(config)
-        typer.echo(f"{config}: fine, {len(loaded.pixels)} pixel(s)")
+        for warning in loaded.warnings:
+            errors.print(f"warning: {warning}", style="yellow", markup=False)
+        typer.echo(f"{config}: fine, {len(loaded.pixels)} pixel(s), {len(loaded.warnings)} warning(s)")
         return 0
 
     _finish(check)

@@ -18,6 +18,8 @@ async def run_gateway(path: Path) -> int:
     config = load_config(path)
     if problems := [_no_native(path, pixel) for pixel in config.pixels if pixel.relay == "native"]:
         raise ConfigError(problems)
+    for warning in config.warnings:
+        log.warning("config", warning=str(warning))
     async with AsyncExitStack() as stack:
         server = await open_gateway(config, stack)
         server.stop_on_signals()

@@ -5,13 +5,16 @@ mistakes too. Whatever has the wrong type is passed over here: the models compla
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from pydantic_core import PydanticCustomError
 
 from pixeltwin.config.document import Document, Fault, Loc
 from pixeltwin.config.problems import did_you_mean
 from pixeltwin.config.values import Listen
+from pixeltwin.mapping.element import client_made
+
+SAFE_KEYS: Final = "read it from a signed_cookie or a jwt, or write `trust: unsafe` if you can live with that"
 
 type Finding = tuple[Loc, str, str]  # where, what was found, what would work
 
@@ -22,11 +25,18 @@ def check(document: Document) -> Iterator[Fault]:
         yield Fault(loc, document.value_spot(loc), found, remedy)
 
 
+def doubts(document: Document) -> Iterator[Fault]:
+    """What can be used but is dangerous, and was said to be meant."""
+    for loc, found, remedy in _marked_unsafe(document.data):
+        yield Fault(loc, document.value_spot(loc), found, remedy)
+
+
 def _findings(data: Any) -> Iterator[Finding]:
     yield from _twice(data, "id", "give each pixel once")
     yield from _twice(data, "name", "choose another name")
     yield from _enrich(data)
     yield from _source_keys(data)
+    yield from _trust(data)
     yield from _hosts(data)
     yield from _listens(data)
 
@@ -56,6 +66,36 @@ def _source_keys(data: Any) -> Iterator[Finding]:
         if isinstance(key, str) and key not in elements:
             remedy = did_you_mean(key, elements, "there is no element: add it under `elements`")
             yield ("sources", name, "key"), f"no element is named {key!r}", remedy
+
+
+def _trust(data: Any) -> Iterator[Finding]:
+    """A customer may only be named by what clients cannot make up (THREATS T5)."""
+    for source, element, loc, kind, is_marked in _client_made_keys(data):
+        if not is_marked:
+            yield loc, _danger(source, element, kind), SAFE_KEYS
+
+
+def _marked_unsafe(data: Any) -> Iterator[Finding]:
+    for source, element, loc, kind, is_marked in _client_made_keys(data):
+        if is_marked:
+            yield (*loc, "trust"), _danger(source, element, kind), "use signed_cookie or jwt"
+
+
+def _danger(source: str, element: str, kind: str) -> str:
+    return (
+        f"source {source!r} takes {element!r} as the customer, and any client can make up a {kind}: "
+        "anyone could attach other people's data to their own device"
+    )
+
+
+def _client_made_keys(data: Any) -> Iterator[tuple[str, str, Loc, str, bool]]:
+    """The elements that name customers though a client can make them up: source, element, place, kind, if marked."""
+    elements = dict(_entries(data, "elements"))
+    for source, settings in _entries(data, "sources"):
+        name = settings.get("key")
+        written = elements.get(name) if isinstance(name, str) else None
+        for loc, kind, is_marked in client_made(written):
+            yield str(source), str(name), ("elements", str(name), *loc), kind, is_marked
 
 
 def _hosts(data: Any) -> Iterator[Finding]:

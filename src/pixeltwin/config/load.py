@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import Node
 
-from pixeltwin.config.checks import check
+from pixeltwin.config.checks import check, doubts
 from pixeltwin.config.document import Document, Fault, Loc, Reader, Spot, UnreadableError
 from pixeltwin.config.model import Config
 from pixeltwin.config.problems import HINTS, Explainer, dress
@@ -44,19 +44,20 @@ def read_text(text: str, *, base: Path, env: Mapping[str, str], file: str) -> Co
     if document.data is None:
         raise ConfigError([dress(EMPTY, file, lines, {})])
     explainer = Explainer(document, list(places(Config, document.data)))
-    config, faults = _validate(document, explainer)
+    config, faults = _validate(document, explainer, env)
+    covers = explainer.covers()
     if faults or not config:
-        covers = explainer.covers()
         raise ConfigError([dress(fault, file, lines, covers) for fault in _in_order(faults)])
+    config._warnings = tuple(dress(doubt, file, lines, covers) for doubt in _in_order(list(doubts(document))))
     config._base, config._digest = base.absolute(), sha256(text.encode()).hexdigest()[:12]
     return config
 
 
-def _validate(document: Document, explainer: Explainer) -> tuple[Config | None, list[Fault]]:
+def _validate(document: Document, explainer: Explainer, env: Mapping[str, str]) -> tuple[Config | None, list[Fault]]:
     faults = [*explainer.literal_secrets(), *check(document)]
     config = None
     try:
-        config = Config.model_validate(document.data)
+        config = Config.model_validate(document.data, context={"env": env})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         faults += [explainer.explain(detail) for detail in details]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 from pydantic_core import PydanticCustomError
 
 from pixeltwin import kinds
@@ -31,21 +31,10 @@ from pixeltwin.config.values import (
     Token,
     not_empty,
 )
+from pixeltwin.errors import Problem
+from pixeltwin.mapping.element import element_type
 
-ELEMENTS: Final = "pixeltwin.mapping.elements"
 DEFAULT_OUTBOX: Final[Any] = {"kind": "sqlite"}
-
-
-def kind_form(element: Any) -> Any:
-    """An element as other kinds are written: `{signed_cookie: uid, …}` becomes `{kind: signed_cookie, …}`."""
-    if not isinstance(element, Mapping):
-        return element
-    known = [module.__name__.rpartition(".")[2] for module in kinds.modules(ELEMENTS)]
-    kind = next((name for name in known if name in element), None)
-    if kind is None:
-        raise PydanticCustomError("unknown_element", "one of {known}", {"known": known})
-    return {"kind": kind, **element}
-
 
 if TYPE_CHECKING:
     from pixeltwin.enrich.source import SourceSettings as Source
@@ -54,7 +43,7 @@ if TYPE_CHECKING:
 else:
     Outbox = kinds.union("pixeltwin.outboxes")
     Source = kinds.union("pixeltwin.sources")
-    Element = Annotated[kinds.union(ELEMENTS), BeforeValidator(kind_form)]
+    Element = element_type()
 
 
 class Section(BaseModel):
@@ -164,6 +153,7 @@ class Config(Section):
 
     _base: Path = PrivateAttr(default_factory=Path)
     _digest: str = PrivateAttr(default="")
+    _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod
     def from_text(cls, text: str, *, base: Path, env: Mapping[str, str] = os.environ, file: str = "config") -> "Config":
@@ -181,6 +171,11 @@ class Config(Section):
     def digest(self) -> str:
         """Which text this is: the first 12 hex digits of its SHA-256."""
         return self._digest
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What can be used but is dangerous, in the order of the file."""
+        return self._warnings
 
     @property
     def hosts(self) -> frozenset[str]:

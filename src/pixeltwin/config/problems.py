@@ -7,7 +7,7 @@ shown, and in the quoted line of the file whatever looks like a secret is covere
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, SecretStr
 from pydantic_core import ErrorDetails
@@ -65,7 +65,7 @@ class Explainer:
 
     def explain(self, error: ErrorDetails) -> Fault:
         """One error as a fault."""
-        loc = self._document.resolve(error["loc"])
+        loc = self._document.resolve(self._without_kinds(error["loc"]))
         if error["type"] == "missing":
             return self._missing(loc, str(error["loc"][-1]))
         if error["type"] == "extra_forbidden":
@@ -78,6 +78,15 @@ class Explainer:
         spot = self._document.key_spot(loc) if self._is_secret(loc) else self._document.value_spot(loc)
         return Fault(loc, spot, found, REMEDIES.get(error["type"], _as_it_says)(error))
 
+    def _without_kinds(self, loc: Loc) -> Loc:
+        """Pydantic puts a model's kind before its options; an element has a key of that name, so that it misleads."""
+        path: Loc = ()
+        was_kind = False
+        for step in loc:
+            was_kind = not was_kind and step in _kinds_of(self._models.get(path))
+            path = path if was_kind else (*path, step)
+        return path
+
     def _literal(self, loc: Loc) -> Fault:
         remedy = 'write "${NAME}" or "${file:/path}", and keep the secret out of the file'
         return Fault(loc, self._document.key_spot(loc), "a secret in plain text", remedy)
@@ -88,7 +97,7 @@ class Explainer:
 
     def _unknown(self, loc: Loc) -> Fault:
         model = self._models.get(loc[:-1])
-        known = list(model.model_fields) if model else []
+        known = [option.alias or name for name, option in model.model_fields.items()] if model else []
         self._unknown_keys.add(loc)
         return Fault(loc, self._document.key_spot(loc), UNKNOWN, did_you_mean(str(loc[-1]), known))
 
@@ -148,10 +157,21 @@ def _as_it_says(error: ErrorDetails) -> str:
     return error["msg"].removeprefix("Value error, ").replace("Input should", "it should")
 
 
+def _kinds_of(model: type[BaseModel] | None) -> tuple[Any, ...]:
+    kind = model.model_fields.get("kind") if model else None
+    return get_args(kind.annotation) if kind else ()
+
+
 def _kind_hint(loc: Loc) -> str:
     folder = FOLDERS.get(loc[0])
     names = [module.__name__.rpartition(".")[2] for module in kinds.modules(folder)] if folder else ["…"]
     return f"say which kind: {' or '.join(f'`kind: {name}`' for name in names)}"
+
+
+def _one_of_the_known(error: ErrorDetails, otherwise: str) -> str:
+    known = _context(error, "known")
+    close = [name for word in _context(error, "written") for name in get_close_matches(str(word), known, 1)]
+    return f"did you mean '{close[0]}'?" if close else f"{otherwise}: {', '.join(known)}"
 
 
 def _context(error: ErrorDetails, name: str) -> Any:
@@ -167,6 +187,8 @@ FOLDERS: Final[dict[str | int, str]] = {"outbox": "pixeltwin.outboxes", "sources
 UNKNOWN: Final = "unknown key"
 FOUND: Final = {
     "unknown_element": "nothing that is known here",
+    "unknown_transform": "nothing that is known here",
+    "two_kinds": "more than one thing",
     "union_tag_not_found": "no kind",
 }
 PAIRS: Final = "write `name: value` pairs"
@@ -175,7 +197,10 @@ REMEDIES: Final[dict[str, Callable[[ErrorDetails], str]]] = {
     "literal_error": lambda error: f"use {_context(error, 'expected')}",
     "union_tag_invalid": lambda error: f"its kind is one of {_context(error, 'expected_tags')}",
     "union_tag_not_found": lambda error: _kind_hint(error["loc"]),
-    "unknown_element": lambda error: f"say where it is read from: {', '.join(_context(error, 'known'))}",
+    "unknown_element": lambda error: _one_of_the_known(error, "say where it is read from"),
+    "unknown_transform": lambda error: _one_of_the_known(error, "use one of"),
+    "needs_options": lambda error: f"write what it needs: {{ {_context(error, 'word')}: … }}",
+    "two_kinds": lambda error: f"write one of {', '.join(_context(error, 'found'))}; `first_of` takes several",
     "model_type": lambda error: PAIRS,
     "model_attributes_type": lambda error: PAIRS,
     "dict_type": lambda error: PAIRS,

@@ -30,8 +30,8 @@ def _model(model: type[BaseModel], data: Any, loc: Loc) -> Iterator[tuple[Loc, t
         return
     yield loc, model
     for name, option in model.model_fields.items():
-        if name in data:
-            yield from places(option.annotation, data[name], (*loc, name))
+        if (key := option.alias or name) in data:
+            yield from places(option.annotation, data[key], (*loc, key))
 
 
 def _items(annotation: Any, items: Any, loc: Loc) -> Iterator[tuple[Loc, type]]:

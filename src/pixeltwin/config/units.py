@@ -1,58 +1,25 @@
-"""Durations (`10s`) and sizes (`256KiB`) as people write them; plain seconds and bytes in the code."""
+"""Durations and sizes as `pixeltwin.units` reads them: sources need them too, and may not import `config`."""
 
-import re
-from typing import Annotated, Any, Final
+from pixeltwin.units import (
+    DURATIONS,
+    SIZES,
+    Duration,
+    Size,
+    duration_text,
+    parse_duration,
+    parse_size,
+    size_text,
+    wrong,
+)
 
-from pydantic import BeforeValidator, PlainSerializer
-from pydantic_core import PydanticCustomError
-
-# In seconds and in bytes, biggest first: the first unit that divides a number is the one it is written in.
-DURATIONS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-SIZES: Final = {"MiB": 1 << 20, "MB": 1_000_000, "KiB": 1 << 10, "KB": 1_000, "B": 1}
-
-_AMOUNT: Final = re.compile(r"([0-9]{1,12})([A-Za-z]+)")
-
-
-def wrong(remedy: str) -> PydanticCustomError:
-    """The error to raise for a value that cannot be used. `remedy` says what would work, never what was found."""
-    return PydanticCustomError("config", "{remedy}", {"remedy": remedy})
-
-
-def parse_duration(value: Any) -> float:
-    """Seconds, from text such as `250ms`, `1s`, `5m`, `2h` or `90d`."""
-    number, unit = _amount(value, DURATIONS, "a duration with a unit (ms, s, m, h or d), such as 10s")
-    return number / 1000 if unit == "ms" else number * DURATIONS[unit]
-
-
-def parse_size(value: Any) -> int:
-    """Bytes, from text such as `40KB`, `256KiB` or `1MiB`."""
-    number, unit = _amount(value, SIZES, "a size with a unit (B, KB, KiB, MB or MiB), such as 256KiB")
-    return number * SIZES[unit]
-
-
-def duration_text(seconds: float) -> str:
-    """The shortest text that `parse_duration` reads as these seconds, to the millisecond."""
-    milliseconds = round(seconds * 1000)
-    return next(
-        f"{milliseconds // step}{unit}"
-        for unit, step in ((unit, round(length * 1000)) for unit, length in DURATIONS.items())
-        if milliseconds % step == 0
-    )
-
-
-def size_text(size: int) -> str:
-    """The shortest text that `parse_size` reads as these bytes."""
-    return next(f"{size // step}{unit}" for unit, step in SIZES.items() if size % step == 0)
-
-
-def _amount(value: Any, units: dict[str, Any], expected: str) -> tuple[int, str]:
-    match = _AMOUNT.fullmatch(value) if isinstance(value, str) else None
-    if not match or match[2] not in units:
-        raise wrong(f"write {expected}")
-    if not int(match[1]):
-        raise wrong(f"write {expected}; zero is no limit")
-    return int(match[1]), match[2]
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration, str), PlainSerializer(duration_text, when_used="json")]
-Size = Annotated[int, BeforeValidator(parse_size, str), PlainSerializer(size_text, when_used="json")]
+__all__ = [
+    "DURATIONS",
+    "SIZES",
+    "Duration",
+    "Size",
+    "duration_text",
+    "parse_duration",
+    "parse_size",
+    "size_text",
+    "wrong",
+]

@@ -6,7 +6,7 @@ from pixeltwin.pixel.hit import Limits
 
 
 def policy_of(config: Config) -> Policy:
-    """The policy of a config."""
+    """The policy of a config. Of its elements only those that look-ups need: what they read is stored with a twin."""
     limits = config.server.limits
     return Policy(
         pixels={pixel.id: _pixel_policy(pixel) for pixel in config.pixels},
@@ -16,7 +16,7 @@ def policy_of(config: Config) -> Policy:
         fbi_cookie=config.identity.fbi_cookie,
         set_cookies=config.identity.set_cookies,
         admits_origin=config.server.admits_origin,
-        elements=config.elements,
+        elements={name: config.elements[name] for name in sorted({source.key for source in config.sources.values()})},
     )
 
 

@@ -1,10 +1,177 @@
-"""The contract of a data element: a named value read from a request. Kinds are the files of `elements/`."""
+"""The contract of a data element: a named value read from a hit. Kinds are the files of `elements/`.
 
-from typing import Protocol
+Every kind finds a text in its own way; what comes after is the same for all of them, and lives here:
 
+    find ─ pattern ─ transforms ─ default
+
+Values are bounded and clean after each step (`fit`): they become keys of look-ups, many in one query, and one bad
+text must not spoil the query for the others.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache, partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
+
+import re2  # type: ignore[import-untyped]
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+
+from pixeltwin import kinds
+from pixeltwin.kinds import KindSettings
+from pixeltwin.mapping.transform import Text, named_form, names, transform_type
+from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
+
+if TYPE_CHECKING:
+    from pixeltwin.mapping.transform import TransformSettings as Transform
+else:
+    Transform = transform_type()
+
+ELEMENTS: Final = "pixeltwin.mapping.elements"
+MAX_VALUE: Final = 8 << 10  # characters (THREATS T10)
+MAX_MATCHED: Final = 1 << 10  # characters that a pattern is run on
+MAX_PATTERN: Final = 256
+UNFIT: Final = frozenset("\0")  # PostgreSQL refuses it, and with it the whole query
+
+type ClientMade = tuple[tuple[str | int, ...], str, bool]
 
 
 class Element(Protocol):
-    def read(self, request: HitRequest) -> str | None:
-        """The element's value in this request, None where it has none. Never raises for what a request holds."""
+    def read(self, request: HitRequest, hit: PixelHit) -> str | None:
+        """The element's value in this hit, None where it has none. Never raises for what a request holds.
+
+        `request.peer` is the visitor's address as far as it is believed (see `read_all`).
+        """
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the value is out of the client's hands: nobody can claim to be another customer with it."""
+
+
+def read_all(
+    elements: Mapping[str, Element], request: HitRequest, hit: PixelHit, client_ip: str | None
+) -> dict[str, str]:
+    """The elements that have a value in this hit. `client_ip` is the visitor's address as far as it is believed."""
+    seen = replace(request, peer=client_ip or "")
+    read = {name: element.read(seen, hit) for name, element in elements.items()}
+    return {name: value for name, value in read.items() if value is not None}
+
+
+def fit(value: str | None) -> str | None:
+    """The value if it can be used: not blank, not huge, and text that can be stored anywhere."""
+    if not value or len(value) > MAX_VALUE or not UNFIT.isdisjoint(value):
+        return None
+    return value if value.isascii() or _is_unicode(value) else None
+
+
+def _is_unicode(value: str) -> bool:
+    try:
+        return bool(value.encode())
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+
+
+@lru_cache
+def _compiled(pattern: str) -> Any:
+    """RE2 runs in linear time, whatever the pattern and the text: no text can hold up the gateway."""
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options)
+
+
+def check_pattern(pattern: str) -> str:
+    """A pattern that can be run. Raises `ValueError`."""
+    try:
+        groups = _compiled(pattern).groups
+    except (re2.error, UnicodeEncodeError):
+        raise ValueError("write a regular expression of RE2 (without look-around and back references)") from None
+    if groups > 1:
+        raise ValueError("one group at most: it is the value; write the others as (?:…)")
+    return pattern
+
+
+def matched(pattern: str, value: str) -> str | None:
+    """The group of a pattern that the whole value matches, or the value where it has no group."""
+    if len(value) > MAX_MATCHED or not (found := _compiled(pattern).fullmatch(value)):
+        return None
+    text: str | None = found[found.re.groups]
+    return text
+
+
+class ElementSettings(KindSettings):
+    """What every element may have: `default` stands in where nothing is found, matches or is left."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # it may be a key
+
+    TRUSTED: ClassVar[bool] = False  # whether the kind is out of the client's hands
+
+    pattern: Annotated[str, Field(min_length=1, max_length=MAX_PATTERN), AfterValidator(check_pattern)] | None = None
+    transforms: Annotated[tuple[Transform, ...], Field(max_length=20)] = ()
+    default: Text | None = None
+    trust: Literal["unsafe"] | None = None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the value is out of the client's hands; `trust: unsafe` does not change that."""
+        return self.TRUSTED
+
+    def read(self, request: HitRequest, hit: PixelHit) -> str | None:
+        """The element's value in this hit."""
+        value = fit(self.find(request, hit))
+        if value is not None and self.pattern is not None:
+            value = fit(matched(self.pattern, value))
+        for transform in self.transforms:
+            if value is not None:
+                value = fit(transform.apply(value))
+        return self.default if value is None else value
+
+    def find(self, request: HitRequest, hit: PixelHit) -> str | None:
+        """What the kind finds. Never raises for what a request holds; a blank text is nothing."""
+        raise NotImplementedError
+
+
+def at_least_one[T](values: tuple[T, ...]) -> tuple[T, ...]:
+    """Raises `ValueError` for none. (Pydantic's own check would also count members with a mistake as missing.)"""
+    if not values:
+        raise ValueError("name at least one")
+    return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """What an element that is written like this in the config file reads from a hit, and what from a bare one."""
+
+    written: Mapping[str, Any]
+    hit: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    gives: str
+    else_gives: str | None = None
+
+
+def client_made(written: Any, marked: bool = False) -> Iterator[ClientMade]:
+    """The parts of an element in a config file that a client can make up: place, kind, and if marked as unsafe."""
+    if not isinstance(written, Mapping):
+        return
+    marked = marked or written.get("trust") == "unsafe"
+    kind = next((name for name in names(ELEMENTS) if name in written), None)
+    if kind == "first_of" and isinstance(written[kind], list):
+        for index, member in enumerate(written[kind]):
+            for loc, made_by, is_marked in client_made(member, marked):
+                yield (kind, index, *loc), made_by, is_marked
+    elif kind and not _is_trusted(kind):
+        yield (), kind, marked
+
+
+def _is_trusted(kind: str) -> bool:
+    return any(module.Settings.TRUSTED for module in kinds.modules(ELEMENTS) if module.__name__.endswith(f".{kind}"))
+
+
+@cache
+def element_type() -> Any:
+    """A type for pydantic: any element, as people write it."""
+    form = partial(named_form, folder=ELEMENTS, error="unknown_element")
+    element: Any = Annotated[kinds.union(ELEMENTS), BeforeValidator(form)]
+    for settings in kinds.settings(ELEMENTS):
+        settings.model_rebuild(_types_namespace={"AnyElement": element})  # for elements made of elements
+    return element

@@ -6,9 +6,10 @@ hashed key takes a list. What is refused, blank or a hash of nothing becomes no 
 """
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Final, NamedTuple
 
-from pixeltwin.capi.hashes import HASHES_OF_NOTHING, SPACE, digits, sha256
+from pixeltwin.capi.hashes import HASHES_OF_NOTHING, SHORTEST, SPACE, digits
 from pixeltwin.capi.normalize import dates, email, person, phones, places
 from pixeltwin.capi.normalize.rule import Rule, Values
 from pixeltwin.capi.normalize.text import LONGEST, composed, is_text
@@ -32,8 +33,9 @@ NORMALIZERS: Final[Mapping[str, Rule]] = {
     "dobm": dates.MONTH,
     "doby": dates.YEAR,
 }
-COUNTRY_ALIASES: Final = {"UK": "GB", "EL": "GR"}
 MD5_DIGITS: Final = 32
+MOST_NAMES: Final = 10_000  # spellings of names of countries and states whose hashes are remembered, a megabyte or two
+_hashes_of_names: dict[tuple[str, str], tuple[str, ...]] = {}
 
 
 class Normalised(NamedTuple):
@@ -49,7 +51,7 @@ class Normalised(NamedTuple):
 
     @property
     def sha256(self) -> str | None:
-        return self.canonical if self.kept or self.canonical is None else sha256(self.canonical)
+        return self.canonical if self.kept or self.canonical is None else sha256(self.canonical.encode()).hexdigest()
 
 
 class Done(NamedTuple):
@@ -65,12 +67,20 @@ def hashes(field: str, value: str, default_country: str | None = None) -> tuple[
     Raises KeyError for a field that Meta does not hash.
     """
     rule, text = NORMALIZERS[field], value.strip(SPACE)
-    if known := digits(text):
+    if rule.by_table and (remembered := _hashes_of_names.get((field, text))):
+        return remembered
+    if len(text) >= SHORTEST and (known := digits(text)):
         return () if known in HASHES_OF_NOTHING else (known,)
-    values = _values(rule, text, _capitals(default_country) if default_country else None)
-    if len(values) == 1:
-        return (sha256(values[0]),) if values[0] else ()
-    return tuple([sha256(further) for further in dict.fromkeys(values) if further])
+    values = _values(rule, text, default_country)
+    try:
+        if len(values) == 1:  # most; a list of one takes longer
+            return (sha256(values[0].encode()).hexdigest(),) if values[0] else ()
+        found = tuple([sha256(further.encode()).hexdigest() for further in dict.fromkeys(values) if further])
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return ()
+    if rule.by_table and values[1] and len(text) < SHORTEST and len(_hashes_of_names) < MOST_NAMES:
+        _hashes_of_names[field, text] = found
+    return found
 
 
 def hashed(field: str, value: str) -> str | None:
@@ -83,10 +93,11 @@ def normalise(field: str, value: str, default_country: str | None = None) -> Nor
     rule, text = NORMALIZERS[field], value.strip(SPACE)
     if known := digits(text):
         return _kept(known)
-    country = _capitals(default_country)
-    canonical, *more = _values(rule, text, country)
+    if not is_text(text):
+        return Normalised(None, warnings=("is no text that UTF-8 can hold",))
+    canonical, *more = _values(rule, text, default_country)
     also = tuple(dict.fromkeys(further for further in more if further and further != canonical))
-    doubts = tuple(rule.doubts(composed(text), (canonical, *also), country))
+    doubts = tuple(rule.doubts(composed(text), (canonical, *also), default_country))
     return Normalised(canonical or None, also, warnings=doubts)
 
 
@@ -99,7 +110,7 @@ def explain(field: str, value: str, default_country: str | None = None) -> tuple
     done += _steps(NORMALIZERS[field], text)
     canonical = normalise(field, value, default_country).canonical
     if canonical and canonical != done[-1].text:
-        done.append(Done(f"completed for {_capitals(default_country)}", canonical))
+        done.append(Done(f"completed for {default_country}", canonical))
     return tuple(done)
 
 
@@ -114,18 +125,18 @@ def _steps(rule: Rule, text: str) -> Iterator[Done]:
 
 def is_country(code: str) -> bool:
     """Whether the code can be a default country."""
-    return phones.is_country(_capitals(code) or "")
+    return phones.is_country(code)
 
 
 def _values(rule: Rule, text: str, country: str | None) -> Values:
     """All values, the canonical one first, or "" in its place. What the pixel makes of text that is not NFC is last."""
-    if text.isascii() and len(text) < LONGEST:  # as nearly all are: nothing to check
-        return rule.values(text, rule.canonical(text), country)
-    if not is_text(text):
+    if len(text) > LONGEST:
         return ("",)
-    joined = composed(text)
-    values = rule.values(joined, rule.canonical(joined), country)
-    return values if joined == text else (*values, rule.canonical(text))
+    joined = canonical = text if text.isascii() else composed(text)
+    for work in rule.works:  # Rule.canonical, without the call
+        canonical = work(canonical)
+    values = rule.values(joined, canonical, country)
+    return values if joined is text or joined == text else (*values, rule.canonical(text))
 
 
 def _kept(known: str) -> Normalised:
@@ -133,10 +144,3 @@ def _kept(known: str) -> Normalised:
         return Normalised(None, warnings=("the hash of nothing: not sent",))
     old = ("an MD5 value: kept, but Meta documents SHA-256 only",) if len(known) == MD5_DIGITS else ()
     return Normalised(known, kept=True, warnings=old)
-
-
-def _capitals(country: str | None) -> str | None:
-    if not country:
-        return None
-    code = country.upper()
-    return COUNTRY_ALIASES.get(code, code)

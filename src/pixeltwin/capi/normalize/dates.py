@@ -31,24 +31,22 @@ def birthdays(text: str, canonical: str, country: str | None) -> Values:
     if not canonical or len(groups) < len("YMD") or int(groups[2][:WHOLE]) <= DAYS:
         return (canonical,)
     year, month, day = _ordered(groups)
-    day_first = f"{groups[0]}.{groups[1]}." in text or (country and country not in MONTH_FIRST)
+    day_first = f"{groups[0]}.{groups[1]}." in text or (country and country.upper() not in MONTH_FIRST)
     return (canonical, _printed(year, day, month)) if day_first and day <= MONTHS else (canonical,)
 
 
 def unreal(text: str, values: Values, country: str | None) -> Iterable[str]:
     """The pixel accepts 31 February, and eight digits whatever they say."""
+    date = values[0]
     try:
-        datetime.datetime.strptime(values[0], "%Y%m%d").date() if values[0] else None
+        if date:
+            datetime.date(int(date[:4]), int(date[4:6]), int(date[6:]))
     except ValueError:
         yield "there is no such day; sent as the pixel sends it"
 
 
 def two_digits(highest: int, text: str) -> str:
-    return (
-        f"{int(text):02}"
-        if text.isascii() and text.isdigit() and len(text) <= len("31") and 1 <= int(text) <= highest
-        else ""
-    )
+    return f"{int(text):02}" if re.fullmatch(r"[0-9]{1,2}", text) and 1 <= int(text) <= highest else ""
 
 
 def year(text: str) -> str:

@@ -6,7 +6,6 @@ from typing import Final
 import idna
 
 from pixeltwin.capi.normalize.rule import Rule, Step, Values
-from pixeltwin.capi.normalize.text import lower
 
 LOCAL: Final = r"[a-z0-9_!#$%&'*+/=?^`{|}~-]++(?:\.[a-z0-9_!#$%&'*+/=?^`{|}~-]++)*+"
 LABEL: Final = r"[a-z0-9]++(?:-++[a-z0-9]++)*+"
@@ -41,7 +40,7 @@ def _spellings(domain: str) -> tuple[str, str]:
 
 
 EMAIL: Final = Rule(
-    (Step("lower-case", lower), Step("has to be one address", one_address)),
+    (Step("lower-case", str.lower), Step("has to be one address", one_address)),
     addresses,
     further="another spelling of its domain",
 )

@@ -7,7 +7,7 @@ from typing import Final
 from pixeltwin.capi import tables
 from pixeltwin.capi.hashes import SPACE
 from pixeltwin.capi.normalize.rule import Rule, Step, Values
-from pixeltwin.capi.normalize.text import bare, first_of, lower, without_spaces
+from pixeltwin.capi.normalize.text import bare, first_of, without_spaces
 
 NOISE: Final = re.compile(f"[{SPACE}!-/:-@\\[-`{{-~]+")  # white space and ASCII punctuation
 PLACEHOLDERS: Final = frozenset({"null", "undefined", "nan", "none", "unknown", "objectobject", "anonymous"})
@@ -36,15 +36,15 @@ def placeholder(text: str, values: Values, country: str | None) -> Iterable[str]
         yield "looks like a placeholder rather than somebody's own; sent all the same, since people are called Null"
 
 
-NAME_STEPS: Final = (Step("white space and ASCII punctuation removed", without_noise), Step("lower-case", lower))
+NAME_STEPS: Final = (Step("white space and ASCII punctuation removed", without_noise), Step("lower-case", str.lower))
 NAME: Final = Rule(NAME_STEPS, names, further="without any punctuation, as Meta documents it", doubts=placeholder)
 FIRST_FIVE: Final = Rule((*NAME_STEPS, Step("the first five letters", lambda text: first_of(5, text))))
 INITIAL: Final = Rule((*NAME_STEPS, Step("the first letter", lambda text: first_of(1, text))))
 GENDER: Final = Rule(
-    (Step("lower-case", lower), Step("f or m, or an English word for them", letter)),
+    (Step("lower-case", str.lower), Step("f or m, or an English word for them", letter)),
     genders,
     further="by our own table",
 )
 EXTERNAL_ID: Final = Rule(
-    (Step("all white space removed", without_spaces), Step("lower-case", lower)), doubts=placeholder
+    (Step("all white space removed", without_spaces), Step("lower-case", str.lower)), doubts=placeholder
 )

@@ -12,8 +12,10 @@ from typing import Final
 
 from pixeltwin.capi.normalize.rule import Rule, Step, Values
 
-INTERNATIONAL: Final = re.compile(r"[^0-9+]*(?:\+|00)")
-PLAIN: Final = re.compile(r"[0-9 ()./-]{5,30}")  # digits as people group them: no letters, no extension
+GROUPED: Final = r"[0-9 ()./-]{4,30}"  # digits as people group them: no letters, no extension
+NATIONAL: Final = re.compile(rf"(?![ (]*00)[0-9 (]{GROUPED}")
+INTERNATIONAL: Final = re.compile(rf"[^0-9+]*(?:\+|00)({GROUPED}\Z)?")
+ALIASES: Final = {"UK": "GB", "EL": "GR"}
 LONGEST: Final = 40  # characters of a number, its extension included
 WHOLE: Final = 8  # digits; fewer may be a part of a number, unless a list has it
 # A country code and the zero after it that is dialled at home only: +49 (0)170, +49 0170
@@ -39,7 +41,7 @@ class Plan:
 
 
 def is_country(code: str) -> bool:
-    """Whether phones of the country with this ISO code (in capitals) can be completed."""
+    """Whether phones of the country with this ISO code can be completed."""
     return _plan(code) is not None
 
 
@@ -53,6 +55,11 @@ class Digits(dict[int, str | None]):
 DIGITS: Final = Digits({code: chr(code) if chr(code).isdigit() else None for code in range(128)})
 
 
+def _iso(country: str) -> str:
+    code = country.upper()
+    return ALIASES.get(code, code)
+
+
 def digits(text: str) -> str:
     return text.translate(DIGITS)
 
@@ -63,11 +70,13 @@ def without_zeros(text: str) -> str:
 
 def numbers(text: str, canonical: str, country: str | None) -> Values:
     """With a default country the whole number is the canonical one, and the pixel's form follows it."""
-    if not canonical or len(text) > LONGEST:
+    grouped = NATIONAL.fullmatch(text)
+    if not canonical or len(text) > LONGEST or (grouped and not country):
         return (canonical,)
-    if prefix := INTERNATIONAL.match(text):
-        return canonical, _repaired(text[prefix.end() :], canonical)
-    whole = _of_country(text, country) if country else ""
+    if not grouped and (found := INTERNATIONAL.match(text)):
+        repaired = _repaired(found, canonical)
+        return (canonical, repaired) if repaired else (canonical,)
+    whole = _of_country(text, canonical, country) if country else ""
     return (whole, canonical) if whole else (canonical,)
 
 
@@ -76,40 +85,45 @@ def incomplete(text: str, values: Values, country: str | None) -> Iterable[str]:
         return
     if not country:
         yield "perhaps without a country code, and no default country to take it from; sent as the pixel sends it"
-    elif not _of_country(text, country):
-        yield f"no number of {country}; sent as the pixel sends it"
+    elif not _of_country(text, values[-1], country):
+        yield f"no number of {country.upper()}; sent as the pixel sends it"
 
 
-def _repaired(text: str, canonical: str) -> str:
+def _repaired(found: re.Match[str], canonical: str) -> str:
     """An international number without its (0) or extension; "" for one that needs no repair."""
-    plain, zero = PLAIN.fullmatch(text), TRUNK_ZERO.match(canonical)
-    if plain and not zero:
+    grouped, zero = found[1], TRUNK_ZERO.match(canonical)
+    if grouped and not zero:
         return ""
-    if plain and zero and (plan := _plan_of_code(zero[1])):
+    if grouped and zero and (plan := _plan_of_code(zero[1])):
         national = canonical[zero.end() :]
+        if plan.has(f"0{national}"):  # as in Italy, where the zero belongs to the number
+            return ""
         if plan.trunk == "0" and plan.has(national):
             return plan.code + national
-    return _parsed(f"+{text}", None)
+    return _parsed(f"+{grouped or found.string[found.end() :]}", None)
 
 
-def _of_country(text: str, country: str) -> str:
+def _of_country(text: str, canonical: str, country: str) -> str:
     """A national number with its country code, or "" where it is none of that country's."""
     if not (plan := _plan(country)):
         return ""
-    given = digits(text)
-    if given.startswith(plan.code) and plan.numbers.fullmatch(given.removeprefix(plan.code)):
-        return given
-    national = given.removeprefix(plan.trunk)
-    if PLAIN.fullmatch(text) and plan.has(national):
+    if text[0] == plan.trunk:
+        national = canonical if plan.trunk == "0" else canonical.removeprefix(plan.trunk)
+    else:
+        given = canonical if text[0] in "123456789" else digits(text)
+        if given.startswith(plan.code) and plan.numbers.fullmatch(given.removeprefix(plan.code)):
+            return given
+        national = given.removeprefix(plan.trunk)
+    if plan.has(national) and NATIONAL.fullmatch(text):
         return plan.code + national
-    return _parsed(text, country)
+    return _parsed(text, _iso(country))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)  # twice what countries there are, in capitals and not
 def _plan(country: str) -> Plan | None:
     from phonenumbers import PhoneMetadata
 
-    data = PhoneMetadata.metadata_for_region(country)
+    data = PhoneMetadata.metadata_for_region(_iso(country))
     if not data or not data.general_desc or not data.general_desc.national_number_pattern:
         return None
     kinds = (kind.national_number_pattern for name in KINDS if (kind := getattr(data, name)))

@@ -7,7 +7,7 @@ from typing import Final
 from pixeltwin.capi import tables
 from pixeltwin.capi.hashes import SPACE
 from pixeltwin.capi.normalize.rule import Rule, Step, Values
-from pixeltwin.capi.normalize.text import bare, lower, only_a_to_z, only_a_to_z_0_to_9, without_spaces
+from pixeltwin.capi.normalize.text import bare, only_a_to_z, only_a_to_z_0_to_9, without_spaces
 
 CODE: Final = 2  # letters of a state or a country
 # codes with a hyphen inside, such as 01310-100, 100-0001 and 00-950; the ZIP+4 of the US is none of them
@@ -39,23 +39,22 @@ def state_code(letters: str) -> str:
 
 def states(text: str, canonical: str, country: str | None) -> Values:
     """Outside North America Meta documents the name, not two letters of it; its code follows where we know it."""
-    name = bare(text)
+    name, known = bare(text), tables.pixel_states()
     land, code = tables.states().get(name, ("", ""))
-    if land in NORTH_AMERICA or len(canonical) == len(name):  # a code already, if not perhaps the right one
-        return (canonical, code)
+    if not code and name in known.codes:
+        return canonical, name
+    if land in NORTH_AMERICA or len(name) == len(canonical):
+        return canonical, code
+    if land:
+        return canonical, code or name, name
     # the pixel finds Virginia in West Virginia, USA
-    known = tables.pixel_states()
-    if not land and canonical in known.codes and (inside := known.longest_inside(only_a_to_z(name))):
-        return (canonical, inside)
-    return (canonical,) if name.isdigit() else (canonical, code, name)
+    if canonical in known.codes and (inside := known.longest_inside(only_a_to_z(name))):
+        return canonical, "", inside
+    return (canonical,) if name.isdigit() else (canonical, "", name)
 
 
 def before_hyphen(text: str) -> str:
-    return text.partition("-")[0]
-
-
-def trimmed(text: str) -> str:
-    return text.strip(SPACE)
+    return text.partition("-")[0].strip(SPACE)
 
 
 def two_characters(text: str) -> str:
@@ -83,7 +82,7 @@ def country_code(letters: str) -> str:
 def countries(text: str, canonical: str, country: str | None) -> Values:
     """The pixel takes the first two letters of a name that is not English: `st` of Österreich."""
     if canonical in tables.country_codes() and len(text) == CODE:
-        return (canonical,)
+        return canonical, canonical
     return canonical, tables.countries().get(bare(text), "")
 
 
@@ -95,11 +94,11 @@ def unknown_country(text: str, values: Values, country: str | None) -> Iterable[
         yield "no country that we know by this name; sent as the pixel sends it"
 
 
-TO_A_TO_Z: Final = (Step("lower-case", lower), Step("only a to z kept", only_a_to_z))
+TO_A_TO_Z: Final = (Step("lower-case", str.lower), Step("only a to z kept", only_a_to_z))
 CITY: Final = Rule(
     (
         Step("only A to Z and digits kept", only_a_to_z_0_to_9),
-        Step("lower-case", lower),
+        Step("lower-case", str.lower),
         Step("has to begin with a letter", not_a_number),
     ),
     cities,
@@ -109,12 +108,12 @@ STATE: Final = Rule(
     (*TO_A_TO_Z, Step("a state's or province's code, else two letters", state_code)),
     states,
     further="its code by our own table, or its name as Meta documents it",
+    by_table=True,
 )
 POSTCODE: Final = Rule(
     (
-        Step("lower-case", lower),
-        Step("what stands before the first hyphen", before_hyphen),
-        Step("trimmed", trimmed),
+        Step("lower-case", str.lower),
+        Step("what stands before the first hyphen, trimmed", before_hyphen),
         Step("has to have two characters", two_characters),
     ),
     postcodes,
@@ -125,4 +124,5 @@ COUNTRY: Final = Rule(
     countries,
     further="by our own table of names",
     doubts=unknown_country,
+    by_table=True,
 )

@@ -4,7 +4,7 @@ A step takes a text and returns one; the empty text means "refused" and stays em
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -29,18 +29,24 @@ def no_doubts(text: str, values: Values, country: str | None) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How a field is normalised. `values` and `doubts` get the trimmed text and the default country, in capitals.
+    """How a field is normalised. `values` and `doubts` get the trimmed text and the default country, if any.
 
-    `further` says what the values beside the canonical one are.
+    `further` says what the values beside the canonical one are. `by_table`: a second value that is not "" means that
+    our tables have the whole text as a name. That is nobody's data, so what becomes of it may be remembered.
     """
 
     steps: tuple[Step, ...]
     values: Callable[[str, str, str | None], Values] = canonical_alone
     further: str = ""
     doubts: Callable[[str, Values, str | None], Iterable[str]] = no_doubts
+    by_table: bool = False
+    works: tuple[Callable[[str], str], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "works", tuple(step.work for step in self.steps))
 
     def canonical(self, text: str) -> str:
         """The canonical value of a trimmed text, or ""."""
-        for _, work in self.steps:
+        for work in self.works:
             text = work(text)
         return text

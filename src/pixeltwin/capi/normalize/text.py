@@ -32,9 +32,7 @@ def composed(text: str) -> str:
 
 
 def is_text(text: str) -> bool:
-    """Whether UTF-8 can hold it (half a surrogate pair it cannot), and no more than a field may have."""
-    if len(text) > LONGEST:
-        return False
+    """Whether UTF-8 can hold it, as it cannot half a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -44,10 +42,6 @@ def is_text(text: str) -> bool:
 
 def without_spaces(text: str) -> str:
     return text if text.isalnum() else SPACES.sub("", text)
-
-
-def lower(text: str) -> str:
-    return text.lower()
 
 
 def only_a_to_z(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A cookie that the shop signed: the one thing a browser sends that names a customer and can be believed.
+"""A cookie that the shop signed: a customer's name that can be believed, for only the shop can have written it.
 
     value = <subject>.<expiry, unix seconds>.<hex HMAC-SHA256 of "<cookie name>=<subject>.<expiry>">
 
@@ -8,30 +8,56 @@ An unsigned cookie would let anyone attach other people's data to their own devi
 import hashlib
 import hmac
 import re
-from typing import Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
-from pixeltwin.kinds import KindSettings
+from pixeltwin.mapping.element import ElementSettings, Example
+from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 
 SIGNED: Final = re.compile(r"([\w-]{1,128})\.(\d{1,12})\.([0-9a-f]{64})", re.ASCII)
 
+Key = Annotated[SecretStr, Field(min_length=1)]  # with an empty key anyone could sign
 
-class Settings(KindSettings):
-    """`signed_cookie` is the cookie's name, `key` what the shop signs it with."""
+
+class Settings(ElementSettings):
+    """`signed_cookie` is the cookie's name, `key` what the shop signs it with, `keys` several while one is replaced."""
+
+    TRUSTED: ClassVar[bool] = True
 
     kind: Literal["signed_cookie"]
     signed_cookie: str
-    key: SecretStr
+    keys: tuple[Key, ...] = ()
+    key: Annotated[Key | None, Field(validate_default=True)] = None
 
-    def read(self, request: HitRequest) -> str | None:
+    @field_validator("key")
+    @classmethod
+    def _or_keys(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if key is None and not info.data.get("keys", True):
+            raise PydanticKnownError("missing")
+        return key
+
+    def find(self, request: HitRequest, hit: PixelHit) -> str | None:
         """The subject, when the signature holds and has not expired."""
         found = SIGNED.fullmatch(request.cookies().get(self.signed_cookie, ""))
         if not found or int(found[2]) < request.received_at:
             return None
-        return found[1] if hmac.compare_digest(found[3], self._signature(found[1], found[2])) else None
+        keys = (self.key, *self.keys) if self.key else self.keys
+        signatures = [self._signature(found[1], found[2], key) for key in keys]
+        holds = [hmac.compare_digest(found[3], signature) for signature in signatures]
+        return found[1] if any(holds) else None
 
-    def _signature(self, subject: str, expiry: str) -> str:
+    def _signature(self, subject: str, expiry: str, key: SecretStr) -> str:
         signed = f"{self.signed_cookie}={subject}.{expiry}".encode()
-        return hmac.new(self.key.get_secret_value().encode(), signed, hashlib.sha256).hexdigest()
+        return hmac.new(key.get_secret_value().encode(), signed, hashlib.sha256).hexdigest()
+
+
+EXAMPLES: Final = (
+    Example(
+        written={"signed_cookie": "uid", "key": "an example's key, to be read by all"},
+        headers={"cookie": "uid=cust-1001.4102444800.10daad42c49d6260e29d45cabe9e0e91779575565ac6ca2fa00d06e28e488218"},
+        gives="cust-1001",
+    ),
+)

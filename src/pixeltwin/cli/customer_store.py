@@ -1,0 +1,112 @@
+"""What `pixeltwin customers` does. Everything is hashed before it is written; no message repeats a value."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from pixeltwin.capi.normalize import NORMALIZERS
+from pixeltwin.config import load_config
+from pixeltwin.sources import embedded
+from pixeltwin.sources.embedded.importing import KEY_COLUMNS, Report, import_customers
+from pixeltwin.sources.embedded.store import Store
+
+FINE: Final = 0
+PROBLEM: Final = 1
+
+
+def import_file(
+    file: Path, config: Path, *, source: str | None = None, key: str | None = None, columns: Iterable[str] = ()
+) -> int:
+    """Import and report; PROBLEM if a row was refused."""
+    settings, path = find_store(config, source)
+    given = pairs(columns)
+    store = Store(path)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        with _bar(console) as bar:
+            task = bar.add_task(file.name, total=file.stat().st_size)
+            report = import_customers(
+                file,
+                store,
+                key=(key,) if key else (settings.key, *KEY_COLUMNS),
+                columns={**settings.map, **given},
+                default_country=settings.default_country,
+                progress=lambda done: bar.update(task, completed=done),
+            )
+    finally:
+        store.close()
+    tell(report, console)
+    return PROBLEM if report.refusals else FINE
+
+
+def put_customer(key: str, values: Iterable[str], config: Path, *, source: str | None = None) -> int:
+    """Store one customer."""
+    settings, path = find_store(config, source)
+    person = pairs(values)
+
+    async def work() -> None:
+        store = embedded.EmbeddedSource(path, settings.default_country)
+        try:
+            await store.put(key, person)
+        finally:
+            await store.close()
+
+    asyncio.run(work())
+    return FINE
+
+
+def forget_customers(keys: Iterable[str], config: Path, *, source: str | None = None) -> int:
+    """Remove customers; PROBLEM if none of them was known."""
+    _, path = find_store(config, source)
+    store = Store(path)
+    try:
+        gone = store.forget(list(keys))
+    finally:
+        store.close()
+    typer.echo(f"{gone} forgotten")
+    return FINE if gone else PROBLEM
+
+
+def find_store(config: Path, name: str | None) -> tuple[embedded.Settings, Path]:
+    """The embedded source of that name, or the only one, and its file. Raises `ValueError` if there is none."""
+    loaded = load_config(config)
+    stores = {known: found for known, found in loaded.sources.items() if isinstance(found, embedded.Settings)}
+    if name is None and len(stores) == 1:
+        name = next(iter(stores))
+    if name not in stores:
+        known = ", ".join(stores) or "none"
+        raise ValueError(f"say with --source which source of kind embedded is meant; {config} has: {known}")
+    return stores[name], loaded.base / stores[name].path
+
+
+def pairs(texts: Iterable[str]) -> Mapping[str, str]:
+    """`em=…` as what it says, by Meta's keys. Raises `ValueError`, which does not repeat the value."""
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name not in NORMALIZERS:
+            raise ValueError(f"write em=… with one of Meta's keys: {', '.join(NORMALIZERS)}")
+        found[name] = value
+    return found
+
+
+def tell(report: Report, console: Console) -> None:
+    """What became of a file: counts, and the lines that were refused with the reason, never a value."""
+    for line, reason in report.refused:
+        console.print(Text(f"line {line}: {reason}", style="yellow"))
+    if report.refusals > len(report.refused):
+        console.print(Text(f"… and {report.refusals - len(report.refused):,} more", style="yellow"))
+    for name, count in sorted(report.unusable.items()):
+        console.print(Text(f"{name}: {count:,} values cannot be used and were left out", style="yellow"))
+    console.print(f"{report.stored:,} stored, {report.refusals:,} refused")
+
+
+def _bar(console: Console) -> Progress:
+    parts = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    return Progress(*parts, console=console)
