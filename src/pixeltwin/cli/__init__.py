@@ -11,9 +11,12 @@ import typer
 from rich.console import Console
 
 from pixeltwin import __version__
+from pixeltwin.cli import customers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A first-party gateway for the Meta Pixel.")
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+app.add_typer(customers.app, name="customers")
 
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The config file.")]
 
