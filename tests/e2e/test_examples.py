@@ -12,7 +12,10 @@ from pixeltwin.cli import app
 from pixeltwin.config import Config
 
 README = (ROOT / "README.md").read_text()
-COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+COMMANDS = [
+    *(command.name or command.callback.__name__ for command in app.registered_commands if command.callback),
+    *(group.name for group in app.registered_groups if group.name),
+]
 ENV = {"SHOP_TOKEN": "a-token", "UID_KEY": "a-key", "INGEST_KEY": "a-key"}
 
 
