@@ -9,7 +9,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -49,9 +49,6 @@ class Record:
     twin: Mapping[str, Any] | None = None
     added: Sequence[str] = ()
     notes: Sequence[str] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 class Journal:

@@ -9,7 +9,9 @@ them to the promises written here.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
+
+REMEMBERED: Final = 48 * 3600.0  # seconds for which Meta and so the outbox tells duplicates apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

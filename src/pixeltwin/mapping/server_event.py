@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from pixeltwin.capi.event import HASHED, ServerEvent, UserData
 from pixeltwin.capi.hashes import as_sha256
+from pixeltwin.capi.validate import MAX_AGE
 from pixeltwin.mapping.custom_data import custom_data, whole_number
 from pixeltwin.mapping.limited_data_use import limited_data_use
 from pixeltwin.pixel.browser_id import BrowserIds
@@ -13,7 +14,6 @@ from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 
 CLOCK: Final = re.compile(r"[0-9]{1,15}")
-MAX_AGE: Final = 7 * 24 * 3600  # seconds; one older event makes Meta refuse the request (2804003)
 
 
 def server_event(

@@ -14,9 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from pixeltwin.delivery.outbox import (
+    REMEMBERED,
     Appended,
     Delivered,
     Depth,
@@ -30,8 +31,6 @@ from pixeltwin.delivery.outbox import (
     Refused,
 )
 from pixeltwin.kinds import KindSettings
-
-REMEMBERED: Final = 48 * 3600.0  # seconds for which Meta and so the outbox tells duplicates apart
 
 
 class Settings(KindSettings):

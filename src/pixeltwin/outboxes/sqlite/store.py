@@ -14,6 +14,7 @@ from typing import Final
 import apsw
 
 from pixeltwin.delivery.outbox import (
+    REMEMBERED,
     Appended,
     Delivered,
     Depth,
@@ -26,7 +27,6 @@ from pixeltwin.delivery.outbox import (
     Refused,
 )
 
-REMEMBERED: Final = 48 * 3600.0  # seconds for which Meta and so the outbox tells duplicates apart
 FORGET_EVERY: Final = 60.0  # seconds; what has expired is no duplicate before it is deleted, so this is housekeeping
 FORGET_AT_ONCE: Final = 1000  # keys, some 5 ms: the commands of the same transaction wait for it
 
