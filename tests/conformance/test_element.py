@@ -29,8 +29,8 @@ TRANSFORM_EXAMPLES = [example for module in kinds.modules(TRANSFORMS) for exampl
 ids = [f"{module.__name__.rpartition('.')[2]}-{example.gives}" for module, example in EXAMPLES]
 
 every_example = pytest.mark.parametrize(("module", "example"), EXAMPLES, ids=ids)
-every_kind = pytest.mark.parametrize("module", kinds.modules(ELEMENTS), ids=transform.names(ELEMENTS))
-every_transform = pytest.mark.parametrize("module", kinds.modules(TRANSFORMS), ids=transform.names(TRANSFORMS))
+every_kind = pytest.mark.parametrize("module", kinds.modules(ELEMENTS), ids=kinds.names(ELEMENTS))
+every_transform = pytest.mark.parametrize("module", kinds.modules(TRANSFORMS), ids=kinds.names(TRANSFORMS))
 
 
 def load(written: Any, env: Mapping[str, str] | None = None) -> ElementSettings:
@@ -161,7 +161,7 @@ def test_a_transform_is_written_by_its_name_and_has_an_example(module):
 
 @every_transform
 def test_a_transform_is_frozen_and_refuses_what_it_does_not_know(module):
-    written = transform.named_form(module.EXAMPLES[0].written, TRANSFORMS, "unknown_transform")
+    written = kinds.named_form(module.EXAMPLES[0].written, TRANSFORMS, "unknown_transform")
     with pytest.raises(ValidationError, match="frozen"):
         load_transform(written).kind = "other"
     with pytest.raises(ValidationError, match="surprise"):
@@ -206,7 +206,7 @@ def test_the_full_example_shows_a_transform(module):
 def test_the_full_example_shows_what_the_suite_runs():
     run = [example.written for _, example in EXAMPLES]
     shown_and_run = [example for example in run if any(covers(written, example) for written in SHOWN)]
-    assert {next(iter(example)) for example in shown_and_run} == set(transform.names(ELEMENTS))
+    assert {next(iter(example)) for example in shown_and_run} == set(kinds.names(ELEMENTS))
 
 
 def test_the_contract_is_what_the_kinds_are():

@@ -6,7 +6,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from tests.factories import hit_query, parsed, request
 
-from pixeltwin.mapping.element import MAX_MATCHED, ElementSettings, element_type, read_all
+from pixeltwin.mapping.element import MAX_MATCHED, ElementSettings, element_type, reader
 
 ANY = TypeAdapter(element_type())
 
@@ -31,13 +31,13 @@ def test_a_part_of_the_request_is_read(part, value):
 @pytest.mark.parametrize(("believed", "value"), [("198.51.100.7", "198.51.100.7"), (None, None)])
 def test_the_client_address_is_the_one_that_is_believed_not_the_peers(believed, value):
     asked = request(hit_query())
-    assert read_all({"ip": element(request="client_ip")}, asked, parsed(asked), believed).get("ip") == value
+    assert reader({"ip": element(request="client_ip")}, asked, parsed(asked), believed)("ip") == value
 
 
-def test_elements_without_a_value_are_left_out():
+def test_elements_are_read_by_name_and_unknown_names_are_nothing():
     asked = request(hit_query(sw="1920"))
-    elements = {"screen": element(query="sw"), "lead": element(cookie="lead")}
-    assert read_all(elements, asked, parsed(asked), None) == {"screen": "1920"}
+    read = reader({"screen": element(query="sw"), "lead": element(cookie="lead")}, asked, parsed(asked), None)
+    assert (read("screen"), read("lead"), read("nobody")) == ("1920", None, None)
 
 
 @pytest.mark.parametrize("page", ["https://[", "https://a/?" + "a&" * 600 + "utm_source=x", "", "no url"])

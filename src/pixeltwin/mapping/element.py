@@ -8,7 +8,7 @@ Values are bounded and clean after each step (`fit`): they become keys of look-u
 text must not spoil the query for the others.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
@@ -18,7 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from pixeltwin import kinds
 from pixeltwin.kinds import KindSettings
-from pixeltwin.mapping.transform import Text, named_form, names, transform_type
+from pixeltwin.mapping.transform import Text, transform_type
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 
@@ -40,7 +40,7 @@ class Element(Protocol):
     def read(self, request: HitRequest, hit: PixelHit) -> str | None:
         """The element's value in this hit, None where it has none. Never raises for what a request holds.
 
-        `request.peer` is the visitor's address as far as it is believed (see `read_all`).
+        `request.peer` is the visitor's address as far as it is believed (see `reader`).
         """
 
     @property
@@ -48,13 +48,20 @@ class Element(Protocol):
         """Whether the value is out of the client's hands: nobody can claim to be another customer with it."""
 
 
-def read_all(
+def reader(
     elements: Mapping[str, Element], request: HitRequest, hit: PixelHit, client_ip: str | None
-) -> dict[str, str]:
-    """The elements that have a value in this hit. `client_ip` is the visitor's address as far as it is believed."""
+) -> Callable[[str], str | None]:
+    """Answers an element's value in this hit by name, each read once; None for a name that nobody gave.
+
+    `client_ip` is the visitor's address as far as it is believed.
+    """
     seen = replace(request, peer=client_ip or "")
-    read = {name: element.read(seen, hit) for name, element in elements.items()}
-    return {name: value for name, value in read.items() if value is not None}
+
+    @cache
+    def read(name: str) -> str | None:
+        return elements[name].read(seen, hit) if name in elements else None
+
+    return read
 
 
 def fit(value: str | None) -> str | None:
@@ -154,7 +161,7 @@ def client_made(written: Any, marked: bool = False) -> Iterator[ClientMade]:
     if not isinstance(written, Mapping):
         return
     marked = marked or written.get("trust") == "unsafe"
-    kind = next((name for name in names(ELEMENTS) if name in written), None)
+    kind = next((name for name in kinds.names(ELEMENTS) if name in written), None)
     if kind == "first_of" and isinstance(written[kind], list):
         for index, member in enumerate(written[kind]):
             for loc, made_by, is_marked in client_made(member, marked):
@@ -170,7 +177,7 @@ def _is_trusted(kind: str) -> bool:
 @cache
 def element_type() -> Any:
     """A type for pydantic: any element, as people write it."""
-    form = partial(named_form, folder=ELEMENTS, error="unknown_element")
+    form = partial(kinds.named_form, folder=ELEMENTS, error="unknown_element")
     element: Any = Annotated[kinds.union(ELEMENTS), BeforeValidator(form)]
     for settings in kinds.settings(ELEMENTS):
         settings.model_rebuild(_types_namespace={"AnyElement": element})  # for elements made of elements

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Annotated, Any, Final, LiteralString
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
 
 from pixeltwin import kinds
 from pixeltwin.kinds import KindSettings
@@ -39,35 +38,8 @@ class Example:
     gives: str | None
 
 
-def named_form(written: Any, folder: str, error: LiteralString) -> Any:
-    """For pydantic, what people write: `lower` or `{map: …}` become `{kind: lower}` or `{kind: map, map: …}`."""
-    if isinstance(written, str):
-        written = _without_options(written, folder)
-    if not isinstance(written, Mapping):
-        return written
-    known = names(folder)
-    found = [written["kind"]] if "kind" in written else [name for name in known if name in written]
-    if not found:
-        raise PydanticCustomError(error, "one of {known}", {"known": known, "written": list(written)})
-    if len(found) > 1:
-        raise PydanticCustomError("two_kinds", "not {found} together", {"found": found})
-    return {"kind": found[0], **written}
-
-
-def _without_options(word: str, folder: str) -> Any:
-    settings = next((it for it in kinds.settings(folder) if it.__module__ == f"{folder}.{word}"), None)
-    if settings and any(option.is_required() for name, option in settings.model_fields.items() if name != "kind"):
-        raise PydanticCustomError("needs_options", "it needs options: {{ {word}: … }}", {"word": word})
-    return {"kind": word} if settings else {word: None}
-
-
-def names(folder: str) -> list[str]:
-    """The kinds there are in a plural folder."""
-    return [module.__name__.rpartition(".")[2] for module in kinds.modules(folder)]
-
-
 @cache
 def transform_type() -> Any:
     """A type for pydantic: any transform, as people write it."""
-    form: Callable[[Any], Any] = partial(named_form, folder=TRANSFORMS, error="unknown_transform")
+    form: Callable[[Any], Any] = partial(kinds.named_form, folder=TRANSFORMS, error="unknown_transform")
     return Annotated[kinds.union(TRANSFORMS), BeforeValidator(form)]
