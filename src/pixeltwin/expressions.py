@@ -1,0 +1,182 @@
+"""Conditions and values in CEL, the expression language of Kubernetes and Envoy: no loops, no side effects.
+
+Expressions are compiled when the config is read, and what is wrong with one is said then: its syntax, a name or a
+function that does not exist, a broken pattern. What only a hit can show, such as a missing property, is a `FaultError`.
+
+Numbers are doubles throughout, because CEL does not multiply an int by a double: `event.custom_data.value * 0.2`.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Final
+
+from pydantic import PlainSerializer, PlainValidator
+
+from pixeltwin.units import wrong
+
+LONGEST: Final = 2000  # characters
+# what the language brings; the rest comes from its library of extensions
+NATIVE_WORDS: Final = """
+bool bytes contains double duration dyn endsWith getDate getDayOfMonth getDayOfWeek getDayOfYear getFullYear getHours
+getMilliseconds getMinutes getMonth getSeconds int matches optional.none optional.of size startsWith string timestamp
+type uint
+"""
+NATIVE: Final = frozenset(NATIVE_WORDS.split())
+NAMESPACES: Final = frozenset({"base64", "lists", "math", "optional", "sets", "strings"})
+BOUND: Final = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*([A-Za-z_]\w*)\s*,")
+PATTERN: Final = re.compile(r"""matches\s*\(\s*(?:[^()'",]*,\s*)?(r?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"))\s*\)""")
+
+# what may be asked for when a hit arrives, and when its twin is sealed
+AT_ADMISSION: Final = frozenset({"consent", "el", "event", "geo", "hit", "http", "page", "pixel"})
+AT_SEALING: Final = frozenset({"consent", "el", "event", "page", "pixel", "profile"})
+PROFILE: Final = "profile"
+
+
+class FaultError(ValueError):
+    """An expression has no value for this hit. Its text says why, and repeats nothing of the hit."""
+
+
+class MissingError(FaultError):
+    """It asks for a property, cookie or parameter that is not there: ordinary, so that nobody is told."""
+
+
+class Expression:
+    """A compiled expression. `variables` are the names it asks for; `elements` those it asks `el` for."""
+
+    __slots__ = ("_program", "elements", "functions", "source", "variables")
+
+    def __init__(self, source: str, known: Collection[str]) -> None:
+        """Raises a pydantic error for what can never work; `known` are the variables there are."""
+        self.source = source
+        self._program = _compiled(source)
+        names = self._program.references()
+        named = frozenset(names["variables"])
+        self.variables = named - frozenset(BOUND.findall(source)) - NAMESPACES
+        self.functions = frozenset(_full(name, named) for name in names["functions"] if name[0].isalpha())
+        self.elements = frozenset(a or b for a, b in re.findall(r"""\bel(?:\.(\w+)|\[['"]([^'"]+)['"]\])""", source))
+        _check_names(self.variables, known, "write one of {known}: there is no {name} here")
+        _check_names(self.functions, NATIVE | _extensions().keys(), "did you mean {close}? There is no function {name}")
+        _check_patterns(source)
+
+    def evaluate(self, scope: "Scope") -> Any:
+        """The value, of plain Python types. Raises `FaultError`."""
+        try:
+            return self._program.execute(scope.context(self.functions))
+        except KeyError:
+            raise MissingError from None
+        except Exception as error:  # the library raises whatever fits; its texts may hold a visitor's data
+            raise FaultError(type(error).__name__) from None
+
+    def holds(self, scope: "Scope") -> bool:
+        """Whether a condition holds; about what is not there none does. Raises `FaultError` for any other failure."""
+        try:
+            value = self.evaluate(scope)
+        except MissingError:
+            return False
+        if not isinstance(value, bool):
+            raise FaultError("neither true nor false")
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Expression) and self.source == other.source
+
+    def __hash__(self) -> int:
+        return hash(self.source)
+
+    def __repr__(self) -> str:
+        return f"Expression({self.source!r})"
+
+
+class Scope:
+    """What one hit's expressions see. `read` answers a variable's value, asked once at most."""
+
+    def __init__(self, read: Callable[[str], Any], variables: Iterable[str]) -> None:
+        self._read = read
+        self._variables = frozenset(variables)
+        self._functions: frozenset[str] = frozenset()
+        self._context: Any = None
+
+    def context(self, functions: frozenset[str]) -> Any:
+        """The library's context: made for the first expression, since that costs ten times an evaluation."""
+        if self._context is None:
+            self._context = _library().Context(variables={name: self._read(name) for name in self._variables})
+        for name in functions - self._functions - NATIVE:
+            self._context.add_function(name, _extensions()[name])
+        self._functions |= functions
+        return self._context
+
+    def changed(self, name: str) -> None:
+        """Read the variable again: something else has set it."""
+        if self._context is not None and name in self._variables:
+            self._context.add_variable(name, self._read(name))
+
+
+def expression_type(known: Collection[str]) -> Any:
+    """A type for pydantic: an expression over these variables."""
+
+    def read(written: Any) -> Expression:
+        if isinstance(written, Expression):
+            return written
+        if not isinstance(written, str) or not written.strip():
+            raise wrong("write an expression in quotes, such as 'event.custom_data.value > 100.0'")
+        return Expression(written, known)
+
+    return PlainValidator(read, json_schema_input_type=str), PlainSerializer(lambda it: it.source)
+
+
+def plain(value: Any) -> Any:
+    """A JSON value as expressions see it: numbers are doubles."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _compiled(source: str) -> Any:
+    if len(source) > LONGEST:
+        raise wrong(f"write {LONGEST} characters at most")
+    try:
+        return _library().compile(source)
+    except ValueError as error:
+        found = re.search(r"<input>:(\d+):(\d+): (.{1,120})", str(error))
+        where = f"at character {found[2]}: {found[3]}" if found else "see https://cel.dev for the language"
+        raise wrong(f"write an expression in CEL; {where}") from None
+
+
+def _full(function: str, named: Collection[str]) -> str:
+    """The function's name with its namespace, which the library takes for a variable: `math.abs`."""
+    spaces = (f"{space}.{function}" for space in NAMESPACES & set(named))
+    return next((name for name in spaces if name in _extensions()), function)
+
+
+def _check_names(names: Collection[str], known: Collection[str], remedy: str) -> None:
+    if strange := next((name for name in sorted(names) if name not in known), None):
+        close = get_close_matches(strange, known, 1, 0) or [""]
+        raise wrong(remedy.format(name=repr(strange), known=", ".join(sorted(known)), close=close[0]))
+
+
+def _check_patterns(source: str) -> None:
+    for pattern in PATTERN.findall(source):
+        try:
+            _library().evaluate(f"''.matches({pattern})")
+        except Exception:
+            raise wrong("write a regular expression of RE2 in matches(…)") from None
+
+
+@cache
+def _library() -> Any:
+    import cel  # takes a second: only for configs that have expressions
+
+    return cel
+
+
+@cache
+def _extensions() -> dict[str, Callable[..., Any]]:
+    from cel import Context, stdlib
+
+    context = Context()
+    stdlib.add_stdlib_to_context(context)
+    return context.functions

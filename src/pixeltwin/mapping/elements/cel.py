@@ -1,0 +1,71 @@
+"""What an expression gives, as text: `event.custom_data.contents.map(c, c.item_price * double(c.quantity)).sum()`.
+
+It sees the hit's parameters (`hit`), the event as the page gave it (`event.event_name`, `event.custom_data`), the
+`page` and the request (`http`).
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pixeltwin.expressions import Expression, FaultError, Scope, expression_type, plain
+from pixeltwin.mapping.custom_data import custom_data
+from pixeltwin.mapping.element import ElementSettings, Example
+from pixeltwin.pixel.hit import PixelHit
+from pixeltwin.pixel.request import HitRequest
+from pixeltwin.pixel.views import http_of, page_of
+
+type View = Callable[[HitRequest, PixelHit], Any]
+
+
+def _event(hit: PixelHit) -> dict[str, Any]:
+    given = custom_data(hit.group("cd"))
+    return {
+        "event_name": hit.event_name,
+        "event_id": hit.event_id,
+        "custom_data": plain(given.model_dump(mode="json", exclude_none=True)) if given else {},
+    }
+
+
+VIEWS: Final[Mapping[str, View]] = {
+    "event": lambda request, hit: _event(hit),
+    "hit": lambda request, hit: dict(hit.last),
+    "http": lambda request, hit: http_of(request, request.peer),  # the visitor's, by the contract of elements
+    "page": lambda request, hit: page_of(hit.get("dl")),
+}
+
+
+class Settings(ElementSettings):
+    """`cel` is the expression. Where it fails, for instance because a property is missing, there is no value."""
+
+    kind: Literal["cel"]
+    cel: Annotated[Expression, *expression_type(VIEWS)]
+
+    def find(self, request: HitRequest, hit: PixelHit) -> str | None:
+        scope = Scope(lambda name: VIEWS[name](request, hit), self.cel.variables)
+        try:
+            return _text(self.cel.evaluate(scope))
+        except FaultError:
+            return None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+EXAMPLES: Final = (
+    Example(
+        written={"cel": "event.custom_data.contents.map(c, c.item_price * c.quantity).sum()"},
+        hit={"cd[contents]": '[{"id":"a","quantity":2,"item_price":1.5},{"id":"b","quantity":1,"item_price":4}]'},
+        gives="7",
+    ),
+    Example(
+        written={"cel": 'page.path.startsWith("/en/") ? "en" : "de"'},
+        hit={"dl": "https://www.shop.example/en/p/1"},
+        gives="en",
+        else_gives="de",
+    ),
+)

@@ -1,0 +1,132 @@
+"""What a rule does to an event: its `then:`, and how the four sections are set on a server event."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+
+from pixeltwin.capi.event import HASHED, CustomData, UserData
+from pixeltwin.mapping.json_body import HashValues
+from pixeltwin.rules.moment import Moment
+from pixeltwin.rules.sections import (
+    Changes,
+    CustomDataSection,
+    Section,
+    ServerEventSection,
+    TestEventSection,
+    UserDataFields,
+)
+from pixeltwin.rules.values import ScalarValue, SeveralValues
+from pixeltwin.units import wrong
+
+SEGMENT: Final = "customer_segmentation"  # belongs into custom_data, though Meta's table lists it beside (PROTOCOL 1.4)
+
+Leg = Literal["twin", "both"]
+
+
+def _share(written: Any) -> Any:
+    """`10%` or 0.1."""
+    if isinstance(written, str) and written.endswith("%"):
+        try:
+            return float(written[:-1]) / 100
+        except ValueError:
+            raise wrong("write a share such as 10% or 0.1") from None
+    return written
+
+
+Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)]
+
+
+class OtherPixel(Section):
+    """Where the twin goes instead: a pixel that is configured, or one with a token of its own."""
+
+    id: ScalarValue
+    access_token: SecretStr | None = None
+
+
+class Action(Section):
+    """What is done where the rule holds.
+
+    `drop` ends it all: the twin, or both copies. `rename` renames both copies, so that Meta still tells duplicates
+    apart. `pixels` are those that get a twin, by name or id; `pixel` is one with a token of its own. `sample` is the
+    share of events that get a twin. The rest sets fields of the twin.
+    """
+
+    drop: Leg | None = None
+    rename: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    pixels: SeveralValues = ()
+    pixel: OtherPixel | None = None
+    sample: Share | None = None
+    server_event: ServerEventSection | None = None
+    user_data: UserDataFields | None = None
+    custom_data: CustomDataSection | None = None
+    test_event: TestEventSection | None = None
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if not self.model_fields_set:
+            raise wrong(f"say what to do: {', '.join(type(self).model_fields)}")
+        if self.drop and len(self.model_fields_set) > 1:
+            raise wrong("write drop alone: nothing else happens to an event that is dropped")
+        if self.pixel and self.pixels:
+            raise wrong("write pixels or pixel")
+        return self
+
+    @property
+    def is_early(self) -> bool:
+        """Whether it decides what must be known before the browser is answered."""
+        return bool(self.drop == "both" or self.rename or self.pixels or self.pixel or self.sample)
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a rule has set: the fields as `custom_data.value`, and those that gave nothing that can be used."""
+
+    fields: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def apply(action: Action, moment: Moment, hash_values: HashValues) -> Applied:
+    """Set the sections' fields on the moment's event."""
+    applied = Applied()
+    if action.server_event:
+        _set_server_event(moment, action.server_event.changes(moment), applied)
+    if action.user_data:
+        _set_user_data(moment, action.user_data.changes(moment, hash_values), applied)
+    if action.custom_data:
+        _set_custom_data(moment, action.custom_data, applied)
+    return applied
+
+
+def _set_server_event(moment: Moment, changes: Changes, applied: Applied) -> None:
+    applied.fields += changes.found
+    applied.faults += changes.faults
+    segment = changes.found.pop(SEGMENT, None)
+    if segment is not None:
+        changes.found["custom_data"] = CustomData.model_validate({**moment.custom_data, SEGMENT: segment})
+    if changes.found:
+        moment.set_event(moment.event.model_copy(update=changes.found))
+
+
+def _set_user_data(moment: Moment, changes: Changes, applied: Applied) -> None:
+    """The browser's own hash stays first; ours follow where they differ (PROTOCOL 1.5.3)."""
+    given = moment.event.user_data.model_dump(exclude_none=True)
+    for key, value in changes.found.items():
+        given[key] = tuple(dict.fromkeys((*given.get(key, ()), *value))) if key in HASHED else value
+    applied.fields += [f"user_data.{key}" for key in changes.found]
+    applied.faults += [f"user_data.{key}" for key in changes.faults]
+    if changes.found:
+        moment.set_event(moment.event.model_copy(update={"user_data": UserData.model_validate(given)}))
+
+
+def _set_custom_data(moment: Moment, section: CustomDataSection, applied: Applied) -> None:
+    changes = section.changes(moment)
+    kept = {key: value for key, value in moment.custom_data.items() if key not in section.remove}
+    applied.fields += [f"custom_data.{key}" for key in (*changes.found, *(moment.custom_data.keys() - kept.keys()))]
+    applied.faults += [f"custom_data.{key}" for key in changes.faults]
+    made = {**kept, **changes.found}
+    moment.set_event(moment.event.model_copy(update={"custom_data": _custom_data(made)}))
+
+
+def _custom_data(made: dict[str, Any]) -> CustomData | None:
+    return CustomData.model_validate(made) if made else None

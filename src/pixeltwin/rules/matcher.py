@@ -1,0 +1,88 @@
+"""The contract of a matcher: one cheap wish of a rule's `match:`. Kinds are the files of `matchers/`.
+
+A matcher's file is named by the key under which it is written: `match: { event: Purchase, path: /checkout/* }`. All of
+a rule's wishes have to hold.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
+
+from pixeltwin import kinds
+from pixeltwin.kinds import FROZEN
+from pixeltwin.units import wrong
+
+if TYPE_CHECKING:
+    from pixeltwin.rules.moment import Arrival
+
+MATCHERS: Final = "pixeltwin.rules.matchers"
+
+
+class Matcher(BaseModel):
+    """One wish. Its model has one field, `want`, and the file says what may stand there."""
+
+    model_config = ConfigDict(**FROZEN, hide_input_in_errors=True)
+
+    def holds(self, moment: "Arrival") -> bool:
+        """Whether the hit is as wished. Never raises for what a request holds."""
+        raise NotImplementedError
+
+    def covers(self, other: Self) -> bool:
+        """Whether it holds wherever `other` does, as far as can be told without a hit: for warnings alone."""
+        return self == other
+
+
+class Match(BaseModel):
+    """All the wishes of a rule; None where nothing is wished."""
+
+    model_config = ConfigDict(**FROZEN, hide_input_in_errors=True)
+
+    def wishes(self) -> tuple[Matcher, ...]:
+        return tuple(wish for _, wish in self if wish is not None)
+
+    def holds(self, moment: "Arrival") -> bool:
+        return all(wish.holds(moment) for wish in self.wishes())
+
+    def covers(self, other: "Match") -> bool:
+        """Whether it holds wherever `other` does, as far as can be told."""
+        return all(
+            theirs is not None and wish.covers(theirs)
+            for name, wish in self
+            if wish is not None
+            for theirs in (getattr(other, name),)
+        )
+
+
+def listed(given: Any) -> Any:
+    return given if isinstance(given, list | tuple | set | frozenset) else (given,)
+
+
+def _some(values: frozenset[Any]) -> frozenset[Any]:
+    if not values:
+        raise wrong("name at least one")
+    return values
+
+
+Names = Annotated[frozenset[str], BeforeValidator(listed), AfterValidator(_some)]
+"""One text or several."""
+
+
+@cache
+def match_type() -> type[Match]:
+    """A model with one option for every file of `matchers/`."""
+    options: dict[str, Any] = {
+        module.__name__.rpartition(".")[2].rstrip("_"): _option(module.Settings) for module in kinds.modules(MATCHERS)
+    }
+    model: type[Match] = create_model("MatchSettings", __base__=Match, **options)
+    for module in kinds.modules(MATCHERS):
+        module.Settings.model_rebuild(_types_namespace={"AnyMatch": model})
+    model.model_rebuild(force=True)
+    return model
+
+
+def _option(settings: type[Matcher]) -> Any:
+    def written(given: Any) -> Any:
+        return given if given is None or isinstance(given, settings) else {"want": given}
+
+    return Annotated[settings | None, BeforeValidator(written)], Field(default=None)

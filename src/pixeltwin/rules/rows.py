@@ -1,0 +1,68 @@
+"""Custom data as rows of path and value, the other notation for JSON: `contents[0].id` is `A-1`."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+STEP: Final = re.compile(r"(?:^|\.)([^.\[\]]+)|\[(\d{1,3})\]")
+LONGEST: Final = 200  # characters of a path
+
+type Step = str | int
+type Path = tuple[Step, ...]
+
+
+def steps(path: str) -> Path:
+    """The steps of a path: `("contents", 0, "id")`. Raises `ValueError`."""
+    found = [(match[1] or int(match[2]), match[0]) for match in STEP.finditer(path[:LONGEST])]
+    taken: Path = tuple(step for step, _ in found)
+    if not taken or isinstance(taken[0], int) or "".join(text for _, text in found) != path:
+        raise ValueError("write a path such as order_id or contents[0].id")
+    return taken
+
+
+def from_rows(rows: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these rows. Raises `ValueError` for paths that contradict each other or leave a gap in a list."""
+    tree: dict[Step, Any] = {}
+    for path, value in rows:
+        *parents, last = steps(path)
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise ValueError(f"{path} goes on below a row that has a value")
+        if last in node:
+            raise ValueError(f"{path} is there twice, or goes on in another row")
+        node[last] = value
+    return {str(key): _closed(str(key), value) for key, value in tree.items()}
+
+
+def to_rows(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The rows of an object. Empty objects and lists have no row, and keys that no path can name are left out."""
+    return [row for key, item in value.items() if _is_key(key) for row in _rows(key, item)]
+
+
+def _closed(path: str, node: Any) -> Any:
+    """Objects whose keys are numbers become lists."""
+    if not isinstance(node, dict):
+        return node
+    if not any(isinstance(key, int) for key in node):
+        return {key: _closed(f"{path}.{key}", item) for key, item in node.items()}
+    if sorted(map(str, node)) != sorted(map(str, range(len(node)))):
+        raise ValueError(f"{path}: count its items from [0] without a gap")
+    return [_closed(f"{path}[{index}]", node[index]) for index in range(len(node))]
+
+
+def _rows(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        children = [(f"{path}.{key}", item) for key, item in value.items() if _is_key(key)]
+    elif isinstance(value, list | tuple):
+        children = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    else:
+        yield path, value
+        return
+    for child, item in children:
+        yield from _rows(child, item)
+
+
+def _is_key(key: str) -> bool:
+    return key != "" and not any(character in ".[]" for character in key)

@@ -1,0 +1,69 @@
+"""A rule: where it holds (`match`, cheap, and `when`, an expression) and what it does (`then`).
+
+Most rules are decided when a hit arrives. One that asks about the customer (`profile`) can only be decided when the
+twin is sealed; it runs after all others then, and cannot decide about the browser's copy any more.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Final, Self
+
+from pydantic import Field, model_validator
+
+from pixeltwin.capi.event import HASHED, HASHED_PARTS
+from pixeltwin.expressions import AT_SEALING, PROFILE, Expression, expression_type
+from pixeltwin.rules.action import Action
+from pixeltwin.rules.matcher import Match, match_type
+from pixeltwin.rules.sections import Section
+from pixeltwin.rules.values import VARIABLES, Value
+from pixeltwin.units import wrong
+
+if TYPE_CHECKING:
+    MatchSettings = Match
+else:
+    MatchSettings = match_type()
+
+EVERYWHERE: Final = MatchSettings()
+
+
+class Rule(Section):
+    """One rule. Its name stands in logs, metrics and explanations."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    match: MatchSettings = EVERYWHERE
+    when: Annotated[Expression, *expression_type(VARIABLES)] | None = None
+    then: Action
+
+    @model_validator(mode="after")
+    def _can_be_decided(self) -> Self:
+        if not self.is_late:
+            return self
+        if self.then.is_early:
+            raise wrong("a rule that asks for `profile` can drop the twin or set its fields, nothing else: it is late")
+        if gone := sorted(self.variables - AT_SEALING):
+            raise wrong(f"`{gone[0]}` is gone when `profile` is known; read it into a data element and ask for el.…")
+        if any(getattr(self.then.user_data, name, None) for name in (*HASHED, *HASHED_PARTS)):
+            raise wrong("set hashed customer information in a rule that does not ask for `profile`, or in the source")
+        return self
+
+    @cached_property
+    def is_late(self) -> bool:
+        """Whether it can only be decided when the twin is sealed."""
+        return PROFILE in self.variables
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The variables that its expressions ask for."""
+        return frozenset().union(*(asked.variables for asked in self._asking()))
+
+    @cached_property
+    def elements(self) -> frozenset[str]:
+        """The data elements that it asks for, but those that its `match` compares."""
+        return frozenset().union(*(asked.elements for asked in self._asking()))
+
+    def _asking(self) -> Iterator[Value | Expression]:
+        yield from self.then.values()
+        if self.when:
+            yield self.when
+        if self.then.test_event and self.then.test_event.when:
+            yield self.then.test_event.when

@@ -1,0 +1,161 @@
+"""All the rules of a config, and what they make of one event.
+
+In order: the first drop wins, what rules set accumulates, later rules see what earlier ones have set. A rule whose
+expression fails does not hold, and is named.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Final
+
+from pixeltwin.expressions import AT_ADMISSION, AT_SEALING, FaultError
+from pixeltwin.mapping.json_body import HashValues
+from pixeltwin.rules.action import Leg, apply
+from pixeltwin.rules.moment import Arrival, Moment
+from pixeltwin.rules.rule import Rule
+
+SAMPLES: Final = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A pixel that gets a twin. `credential` names the rule whose token it is sent with; empty: the pixel's own."""
+
+    pixel: str
+    credential: str = ""
+
+
+@dataclass(slots=True)
+class Ruled:
+    """What the rules have decided besides what they set on the event.
+
+    `names` are the rules that held, `late` those that may hold once the customer is known. `origins` says which rule
+    set a field. `faults` are rules, or fields of theirs (`rule: field`), that gave nothing that can be used.
+    """
+
+    names: list[str] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    drop: Leg | None = None
+    sampled_out: bool = False
+    renamed: str = ""
+    targets: list[Target] = field(default_factory=list)
+    test_event_code: str = ""
+    origins: dict[str, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RuleSet:
+    """The rules in their order."""
+
+    rules: tuple[Rule, ...] = ()
+
+    @cached_property
+    def late(self) -> Mapping[str, Rule]:
+        return {rule.name: rule for rule in self.rules if rule.is_late}
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """What expressions ask for when a hit arrives."""
+        return self._asked(AT_ADMISSION, (rule for rule in self.rules if not rule.is_late))
+
+    @cached_property
+    def late_variables(self) -> frozenset[str]:
+        """What expressions ask for when a twin is sealed."""
+        return self._asked(AT_SEALING, self.late.values())
+
+    @cached_property
+    def elements(self) -> frozenset[str]:
+        """The data elements that expressions may ask for when a hit arrives."""
+        return frozenset().union(*(rule.elements for rule in self.rules))
+
+    def decide(self, moment: Arrival, hash_values: HashValues, now: float) -> Ruled:
+        """Run the rules on a hit that arrives; its event is set on the way."""
+        ruled = Ruled()
+        for rule in self.rules:
+            if not rule.match.holds(moment):
+                continue
+            if rule.is_late:
+                ruled.late.append(rule.name)
+            elif _holds(rule, moment, ruled):
+                _do(rule, moment, ruled, hash_values, now)
+            if ruled.drop or ruled.sampled_out:
+                break
+        return ruled
+
+    def decide_late(self, names: Iterable[str], moment: Moment, hash_values: HashValues, now: float) -> Ruled:
+        """Run the late rules of these names on a twin that is sealed, as far as the config still has them."""
+        ruled = Ruled()
+        for rule in (self.late[name] for name in names if name in self.late):
+            if _holds(rule, moment, ruled):
+                _do(rule, moment, ruled, hash_values, now)
+            if ruled.drop:
+                break
+        return ruled
+
+    @staticmethod
+    def _asked(known: frozenset[str], rules: Iterable[Rule]) -> frozenset[str]:
+        return known & frozenset().union(*(rule.variables for rule in rules))
+
+
+def _holds(rule: Rule, moment: Moment, ruled: Ruled) -> bool:
+    if rule.when is None:
+        return True
+    try:
+        return rule.when.holds(moment.scope)
+    except FaultError:
+        ruled.faults.append(rule.name)
+        return False
+
+
+def _do(rule: Rule, moment: Moment, ruled: Ruled, hash_values: HashValues, now: float) -> None:
+    then = rule.then
+    ruled.names.append(rule.name)
+    ruled.drop = then.drop
+    if then.drop:
+        return
+    if then.sample is not None and not _is_in_sample(moment.event.event_id, then.sample):
+        ruled.sampled_out = True
+        return
+    if then.rename:
+        ruled.renamed = then.rename
+        moment.set_event(moment.event.model_copy(update={"event_name": then.rename}))
+    ruled.targets += _targets(rule, moment, ruled)
+    applied = apply(then, moment, hash_values)
+    ruled.origins |= dict.fromkeys(applied.fields, rule.name)
+    ruled.faults += [f"{rule.name}: {name}" for name in applied.faults]
+    if test := then.test_event:
+        ruled.test_event_code = _guarded(rule, ruled, partial(test.code_for, moment, now)) or ruled.test_event_code
+
+
+def _targets(rule: Rule, moment: Moment, ruled: Ruled) -> Iterator[Target]:
+    for value in rule.then.pixels:
+        if pixel := _guarded(rule, ruled, partial(value.read, moment)):
+            yield Target(str(pixel))
+    if (other := rule.then.pixel) and (pixel := _guarded(rule, ruled, partial(other.id.read, moment))):
+        yield Target(str(pixel), rule.name if other.access_token else "")
+
+
+def _guarded[T](rule: Rule, ruled: Ruled, read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except FaultError:
+        ruled.faults.append(rule.name)
+        return None
+
+
+def _is_in_sample(event_id: str, share: float) -> bool:
+    """Decided by the event's id, so that a retransmission is decided alike."""
+    digest = hashlib.blake2b(event_id.encode("utf-8", "replace"), digest_size=4).digest()
+    return int.from_bytes(digest) < share * SAMPLES
+
+
+def never_holding(rules: Sequence[Rule]) -> Iterator[tuple[int, int]]:
+    """Rules that no hit can reach, with the earlier rule that drops all of theirs: positions."""
+    for index, rule in enumerate(rules):
+        for before, earlier in enumerate(rules[:index]):
+            if earlier.then.drop and not earlier.when and not earlier.is_late and earlier.match.covers(rule.match):
+                yield index, before
+                break

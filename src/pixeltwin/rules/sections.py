@@ -1,0 +1,288 @@
+"""The four sections of a rule's action: server event parameters, customer information, custom data, test event.
+
+Each section says what it would set (`changes`), as Meta takes it; `action.py` sets it. What a hit gives that cannot be
+used is left alone and named as a fault.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+
+import orjson
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+
+from pixeltwin.capi.event import HASHED, HASHED_PARTS, UserData
+from pixeltwin.capi.validate import LIMITED
+from pixeltwin.consent.limited_data_use import country_code, state_code, together
+from pixeltwin.expressions import Expression, FaultError, expression_type
+from pixeltwin.kinds import FROZEN
+from pixeltwin.mapping.json_body import HashValues, custom_data
+from pixeltwin.mapping.limited_data_use import limited_data_use
+from pixeltwin.rules.fields import ORIGINAL_EVENT, PLAIN_USER_DATA, REMEDIES, SERVER_EVENT, Reader, moment, text
+from pixeltwin.rules.moment import Moment
+from pixeltwin.rules.rows import from_rows
+from pixeltwin.rules.values import VARIABLES, Literal, ScalarValue, SeveralValues, Tree, Value, tree
+from pixeltwin.units import wrong
+
+TOGETHER: Final = ("partner_name", "partner_id")  # Adobe's extension: one needs the other
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a section would set, and which of its fields gave nothing that can be used."""
+
+    found: dict[str, Any] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def read(self, name: str, value: Value, moment: Moment, reader: Reader) -> None:
+        """Read a field. One without a value is left alone without a word: an optional element is no fault."""
+        try:
+            given = value.read(moment)
+        except FaultError:
+            self.faults.append(name)
+            return
+        if given in (None, ""):
+            return
+        if (made := reader(given)) is None:
+            self.faults.append(name)
+        else:
+            self.found[name] = made
+
+
+class Section(BaseModel):
+    """A part of an action."""
+
+    model_config = ConfigDict(**FROZEN, hide_input_in_errors=True)
+
+    def values(self) -> Iterator[Value]:
+        """Everything in it that is read from an event."""
+        for _, given in self:
+            yield from _values(given)
+
+
+def _values(given: Any) -> Iterator[Value]:
+    if isinstance(given, Section):
+        yield from given.values()
+    elif isinstance(given, tuple):
+        for item in given:
+            yield from _values(item)
+    elif hasattr(given, "read") and hasattr(given, "variables"):
+        yield given
+
+
+def _check_literals(section: BaseModel, readers: Mapping[str, Reader]) -> None:
+    for name, reader in readers.items():
+        given = getattr(section, name)
+        if isinstance(given, Literal) and reader(given.value) is None:
+            raise wrong(f"{name}: {REMEDIES.get(reader, 'write a text')}")
+
+
+class OriginalEvent(Section):
+    """The event that this one follows up: a renewal, a lead that became a customer (PROTOCOL 1.4)."""
+
+    event_name: ScalarValue | None = None
+    event_time: ScalarValue | None = None
+    order_id: ScalarValue | None = None
+    event_id: ScalarValue | None = None
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        _check_literals(self, ORIGINAL_EVENT)
+        return self
+
+
+class LimitedDataUse(Section):
+    """Limited data use on or off, and where: `US` or 1, `CA` or 1000; 0 and 0 let Meta geolocate."""
+
+    on: bool = True
+    country: ScalarValue = Literal(0)
+    state: ScalarValue = Literal(0)
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        _check_literals(self, PLACES)
+        return self
+
+
+PLACES: Final[Mapping[str, Reader]] = {"country": country_code, "state": state_code}
+
+
+def _on_or_off(written: Any) -> Any:
+    return {"on": written} if isinstance(written, bool) else written
+
+
+class ServerEventSection(Section):
+    """Server event parameters. `limited_data_use: true` lets Meta geolocate, `false` says that there is no limit."""
+
+    event_name: ScalarValue | None = None
+    event_time: ScalarValue | None = None
+    event_id: ScalarValue | None = None
+    event_source_url: ScalarValue | None = None
+    referrer_url: ScalarValue | None = None
+    action_source: ScalarValue | None = None
+    opt_out: ScalarValue | None = None
+    messaging_channel: ScalarValue | None = None
+    customer_segmentation: ScalarValue | None = None
+    original_event_data: OriginalEvent | None = None
+    limited_data_use: Annotated[LimitedDataUse | None, BeforeValidator(_on_or_off, bool | LimitedDataUse)] = None
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        _check_literals(self, SERVER_EVENT)
+        return self
+
+    def changes(self, moment: Moment) -> Changes:
+        changes = _read(self, moment, SERVER_EVENT)
+        if self.original_event_data:
+            original = _read(self.original_event_data, moment, ORIGINAL_EVENT)
+            changes.faults += original.faults
+            changes.found |= {"original_event_data": original.found} if original.found else {}
+        changes.found |= self._limits(moment, changes.faults)
+        return changes
+
+    def _limits(self, moment: Moment, faults: list[str]) -> dict[str, Any]:
+        if self.limited_data_use is None:
+            return {}
+        if not self.limited_data_use.on:
+            return limited_data_use((), 0, 0)
+        place = _read(self.limited_data_use, moment, PLACES)
+        faults += place.faults
+        return limited_data_use((LIMITED,), *together(place.found.get("country", 0), place.found.get("state", 0)))
+
+
+def _read(section: Section, moment: Moment, readers: Mapping[str, Reader]) -> Changes:
+    changes = Changes()
+    for name, reader in readers.items():
+        if (value := getattr(section, name)) is not None:
+            changes.read(name, value, moment, reader)
+    return changes
+
+
+class UserDataSection(Section):
+    """Customer information: any of Meta's keys, plain or hashed already. Several values where Meta takes a list."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        _check_literals(self, PLAIN_USER_DATA)
+        given = [getattr(self, name) is not None for name in TOGETHER]
+        if any(given) and not all(given):
+            raise wrong("write partner_name and partner_id, or neither")
+        return self
+
+    def changes(self, moment: Moment, hash_values: HashValues) -> Changes:
+        """Hashes by key, several of each; the plain keys as they are."""
+        changes = Changes()
+        for name, value in self:
+            if name in HASHED and value is not None:
+                changes.read(name, Tree(value), moment, partial(_hashed, name, hash_values=hash_values))
+            elif value is not None:
+                changes.read(name, value, moment, self._reader(name, hash_values))
+        return changes
+
+    @staticmethod
+    def _reader(name: str, hash_values: HashValues) -> Reader:
+        if name in HASHED_PARTS:
+            return lambda given: next(iter(_hashed(name, [given], hash_values=hash_values) or ()), None)
+        return PLAIN_USER_DATA.get(name, text)
+
+
+def _hashed(key: str, given: list[Any], *, hash_values: HashValues) -> tuple[str, ...] | None:
+    texts = [made for value in given if (made := text(value))]
+    return tuple(dict.fromkeys(value for made in texts for value in hash_values(key, made))) or (None if given else ())
+
+
+_KEYS: Final[dict[str, Any]] = {
+    name: (SeveralValues | None if name in HASHED else ScalarValue | None, None) for name in UserData.model_fields
+}
+if TYPE_CHECKING:
+    UserDataFields = UserDataSection
+else:
+    UserDataFields = create_model("UserDataFields", __base__=UserDataSection, **_KEYS)
+
+
+class Row(Section):
+    """One property: a path such as `contents[0].id`, and its value."""
+
+    key: str
+    value: ScalarValue
+
+
+def _parsed(given: Any) -> Any:
+    """`json` as people write it: a text with JSON in it, one data element that holds it, or YAML."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return orjson.loads(given)
+    except orjson.JSONDecodeError as error:
+        if given.strip().startswith("{{") and given.strip().endswith("}}"):
+            return given.strip()
+        raise wrong(f"write a JSON object in quotes; at character {error.pos + 1}: {error.msg}") from None
+
+
+def _object(given: Any) -> Value:
+    value = given if isinstance(given, Tree) else tree(_parsed(given))
+    if isinstance(value, Literal) or (isinstance(value, Tree) and not isinstance(value.node, Mapping)):
+        raise wrong('write a JSON object, such as {"order_id": "{{ order_id }}"}')
+    return value
+
+
+class CustomDataSection(Section):
+    """Custom data, as JSON or as rows; properties that the event has already are replaced. `remove` takes some out."""
+
+    json_: Annotated[Any, BeforeValidator(_object)] = Field(default=None, alias="json")
+    rows: tuple[Row, ...] = ()
+    remove: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.json_ is not None and self.rows:
+            raise wrong("write json or rows: one is the other in another notation")
+        try:
+            from_rows((row.key, None) for row in self.rows)
+        except ValueError as error:
+            raise wrong(f"rows: {error}") from None
+        return self
+
+    @cached_property
+    def _tree(self) -> Value:
+        return self.json_ or tree(from_rows((row.key, row.value) for row in self.rows))
+
+    def changes(self, moment: Moment) -> Changes:
+        """Properties as Meta has them, typed like those of a hit."""
+        changes = Changes()
+        try:
+            given = self._tree.read(moment)
+        except FaultError:
+            changes.faults.append("custom_data")
+            return changes
+        given = _json_object(given)
+        typed = custom_data(given) if given else None
+        changes.found = typed.model_dump(exclude_none=True) if typed else {}
+        changes.faults = [key for key, value in (given or {}).items() if key not in changes.found and value != ""]
+        return changes
+
+
+def _json_object(given: Any) -> dict[str, Any] | None:
+    try:
+        value = orjson.loads(given) if isinstance(given, str) else given
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+class TestEventSection(Section):
+    """A test event code: shown under Test Events, counted like any. Without `when` and `until` it warns."""
+
+    code: ScalarValue
+    when: Annotated[Expression, *expression_type(VARIABLES)] | None = None
+    until: datetime | date | None = None
+
+    def code_for(self, event: Moment, now: float) -> str:
+        """The code, empty where it is not to be used."""
+        if self.until is not None and now > (moment(self.until.isoformat()) or 0):
+            return ""
+        if self.when is not None and not self.when.holds(event.scope):
+            return ""
+        return text(self.code.read(event)) or ""
