@@ -5,7 +5,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from pixeltwin import kinds
 
-FOLDERS = ["pixeltwin.outboxes", "pixeltwin.sources", "pixeltwin.mapping.elements", "pixeltwin.mapping.transforms"]
+FOLDERS = [
+    *("pixeltwin.outboxes", "pixeltwin.memories", "pixeltwin.sources", "pixeltwin.mapping.elements"),
+    *("pixeltwin.mapping.transforms", "pixeltwin.consent.signals", "pixeltwin.privacy.filters"),
+]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
