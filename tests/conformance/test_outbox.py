@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +27,7 @@ from pixeltwin.delivery.outbox import (
 
 HOUR = 3600.0
 CAPI, RELAY = "conversions_api", "pixel_relay"
+ANN, BOB = b"ann's browser...", b"bob's browser..."
 
 
 class Clock:
@@ -40,6 +42,14 @@ class Clock:
 
 def new_item(name: str = "a", *, destination: str = CAPI, pixel_id: str = "1", key: bytes | None = None) -> NewItem:
     return NewItem(destination=destination, pixel_id=pixel_id, key=key, payload=name.encode())
+
+
+def about(subject: bytes | None, item: NewItem, *, hold_until: float | None = None) -> NewItem:
+    return replace(item, subject=subject, hold_until=hold_until)
+
+
+def held_item(name: str = "a", *, until: float, subject: bytes | None = ANN, **item: Any) -> NewItem:
+    return about(subject, new_item(name, **item), hold_until=until)
 
 
 def names(lease: Lease) -> list[str]:
@@ -256,7 +266,7 @@ async def test_refused_goes_to_dead_letters(outbox: Outbox) -> None:
     assert await outbox.stats() == {CAPI: Depth(dead=1)}
 
 
-async def test_unnamed_items_are_released_without_an_attempt(outbox: Outbox) -> None:
+async def test_unnamed_items_are_let_go_without_an_attempt(outbox: Outbox) -> None:
     await outbox.append([new_item("a"), new_item("b")])
     taken = await lease(outbox)
     assert await outbox.settle(taken, {taken.items[0].seq: Delivered()}) == 1
@@ -297,6 +307,154 @@ async def test_settle_touches_only_items_of_its_lease(outbox: Outbox) -> None:
     assert await settle_all(outbox, theirs, Delivered()) == 1
 
 
+# Holding
+
+
+async def test_a_held_item_waits_for_its_time_and_then_comes_out_as_held(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([held_item(until=clock.now + HOUR)])
+    appended_at = clock.now
+    clock.now += HOUR - 1
+    assert names(await lease(outbox)) == []
+    clock.now += 1
+    (item,) = (await lease(outbox)).items
+    assert item == Item(seq=item.seq, pixel_id="1", payload=b"a", attempts=0, appended_at=appended_at, held=True)
+
+
+async def test_released_items_are_due_at_once_and_held_no_longer(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([held_item("a", until=clock.now + HOUR), held_item("b", until=clock.now + 2 * HOUR)])
+    clock.now += 1
+    assert await outbox.release("1", ANN) == 2
+    assert [(item.payload, item.held) for item in (await lease(outbox)).items] == [(b"a", False), (b"b", False)]
+
+
+async def test_what_was_released_comes_out_once(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([held_item(until=clock.now + HOUR)])
+    assert [await outbox.release("1", ANN), await outbox.release("1", ANN)] == [1, 0]
+    await settle_all(outbox, await lease(outbox), Delivered())
+    clock.now += HOUR
+    assert names(await lease(outbox)) == []
+
+
+async def test_release_concerns_its_pixel_and_subject_at_every_destination(outbox: Outbox, clock: Clock) -> None:
+    until = clock.now + HOUR
+    await outbox.append(
+        [
+            held_item("mine", until=until),
+            held_item("mine too", until=until, destination=RELAY),
+            held_item("another's", until=until, subject=BOB),
+            held_item("another pixel's", until=until, pixel_id="2"),
+            held_item("nobody's", until=until, subject=None),
+        ]
+    )
+    assert await outbox.release("1", ANN) == 2
+    assert names(await lease(outbox)) == ["mine"]
+    assert names(await lease(outbox, RELAY)) == ["mine too"]
+
+
+async def test_release_hurries_nothing_that_was_not_held(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([about(ANN, new_item())])
+    await settle_all(outbox, await lease(outbox), Later(clock.now + 30, "HTTP 503"))
+    assert await outbox.release("1", ANN) == 0
+    assert names(await lease(outbox)) == []
+
+
+async def test_a_released_item_waits_for_its_retry_like_any_other(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([held_item(until=clock.now + HOUR)])
+    await outbox.release("1", ANN)
+    await settle_all(outbox, await lease(outbox), Later(clock.now + 30, "HTTP 503"))
+    assert await outbox.release("1", ANN) == 0
+    clock.now += 30
+    assert [(item.attempts, item.held) for item in (await lease(outbox)).items] == [(1, False)]
+
+
+async def test_release_leaves_items_under_lease_alone(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([held_item(until=clock.now + HOUR)])
+    clock.now += HOUR
+    taken = await lease(outbox)
+    assert await outbox.release("1", ANN) == 0
+    assert await settle_all(outbox, taken, Dropped("no consent")) == 1
+    assert await outbox.stats() == {}
+
+
+async def test_an_unreleased_item_stays_held_when_it_is_let_go(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([held_item(until=clock.now + HOUR)])
+    clock.now += HOUR
+    await outbox.settle(await lease(outbox), {})
+    taken = await lease(outbox)
+    assert [item.held for item in taken.items] == [True]
+    await outbox.settle(taken, {})
+    assert await outbox.release("1", ANN) == 1
+    assert [item.held for item in (await lease(outbox)).items] == [False]
+
+
+@pytest.mark.parametrize("outcome", [Delivered(), Dropped("no consent")])
+async def test_a_lease_that_ended_loses_what_is_released(outbox: Outbox, clock: Clock, outcome: Outcome) -> None:
+    """Or consent that came in time would be dropped by who thought that there was none."""
+    await outbox.append([held_item(until=clock.now + HOUR)])
+    clock.now += HOUR
+    ended = await lease(outbox, seconds=60)
+    clock.now += 60
+    assert await outbox.release("1", ANN) == 1
+    assert await settle_all(outbox, ended, outcome) == 0
+    assert names(await lease(outbox)) == ["a"]
+
+
+async def test_a_held_item_is_a_duplicate_like_any_other(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([held_item(until=clock.now + HOUR, key=b"k")])
+    assert await outbox.append([new_item(key=b"k")]) == [Appended.DUPLICATE]
+
+
+# Purging
+
+
+async def test_purge_deletes_what_waits_held_or_not(outbox: Outbox, clock: Clock) -> None:
+    until = clock.now + HOUR
+    await outbox.append([held_item("a", until=until), about(ANN, new_item("b", destination=RELAY))])
+    assert [await outbox.purge("1", ANN), await outbox.purge("1", ANN)] == [2, 0]
+    clock.now += HOUR
+    assert [names(await lease(outbox, destination)) for destination in (CAPI, RELAY)] == [[], []]
+    assert await outbox.stats() == {}
+
+
+async def test_purge_takes_nothing_of_other_subjects_or_pixels(outbox: Outbox) -> None:
+    others = [about(BOB, new_item("bob's")), about(ANN, new_item("pixel 2's", pixel_id="2")), new_item("nobody's")]
+    await outbox.append([about(ANN, new_item("ann's")), *others])
+    assert await outbox.purge("1", ANN) == 1
+    assert names(await lease(outbox)) == ["bob's", "pixel 2's", "nobody's"]
+
+
+async def test_purge_leaves_items_under_lease_to_their_end(outbox: Outbox) -> None:
+    await outbox.append([about(ANN, new_item("leased")), about(ANN, new_item("waiting"))])
+    taken = await lease(outbox, limit=1)
+    assert await outbox.purge("1", ANN) == 1
+    assert await settle_all(outbox, taken, Delivered()) == 1
+    assert await outbox.stats() == {}
+
+
+@pytest.mark.parametrize("outcome", [Delivered(), Later(0.0, "HTTP 503"), Refused("bad")])
+async def test_purge_takes_what_a_lease_has_lost(outbox: Outbox, clock: Clock, outcome: Outcome) -> None:
+    await outbox.append([about(ANN, new_item())])
+    ended = await lease(outbox, seconds=60)
+    clock.now += 60
+    assert await outbox.purge("1", ANN) == 1
+    assert await settle_all(outbox, ended, outcome) == 0
+    assert await outbox.stats() == {}
+
+
+async def test_keys_of_purged_items_stay_remembered(outbox: Outbox) -> None:
+    await outbox.append([about(ANN, new_item(key=b"k"))])
+    await outbox.purge("1", ANN)
+    assert await outbox.append([about(ANN, new_item(key=b"k"))]) == [Appended.DUPLICATE]
+
+
+async def test_purge_takes_the_dead_letters_of_the_subject(outbox: Outbox) -> None:
+    items = [about(ANN, new_item()), about(BOB, new_item()), about(ANN, new_item(pixel_id="2")), new_item()]
+    await outbox.append(items)
+    await settle_all(outbox, await lease(outbox), Refused("bad"))
+    assert [await outbox.purge("1", ANN), await outbox.purge("1", ANN)] == [1, 0]
+    assert await outbox.stats() == {CAPI: Depth(dead=3)}
+
+
 # Waiting
 
 
@@ -317,7 +475,20 @@ async def test_wait_wakes_on_append(ticking: Outbox) -> None:
     assert all([await wakes_within(5, one) for one in waiting])
 
 
-async def test_wait_wakes_on_release(ticking: Outbox) -> None:
+async def test_wait_wakes_when_held_items_are_released(ticking: Outbox) -> None:
+    await ticking.append([held_item(until=time.time() + HOUR)])
+    waiting = asyncio.create_task(ticking.wait(CAPI, seconds=60))
+    assert not await wakes_within(0.05, waiting)
+    await ticking.release("1", ANN)
+    assert await wakes_within(5, waiting)
+
+
+async def test_wait_wakes_when_the_time_of_a_held_item_has_passed(ticking: Outbox) -> None:
+    await ticking.append([held_item(until=time.time() + 0.1)])
+    assert await wakes_within(5, asyncio.create_task(ticking.wait(CAPI, seconds=60)))
+
+
+async def test_wait_wakes_when_a_lease_lets_go(ticking: Outbox) -> None:
     await ticking.append([new_item()])
     taken = await lease(ticking)
     waiting = asyncio.create_task(ticking.wait(CAPI, seconds=60))
@@ -382,6 +553,19 @@ async def test_an_ended_lease_counts_as_ready(outbox: Outbox, clock: Clock) -> N
     assert await outbox.stats() == {CAPI: Depth(ready=1, oldest_at=clock.now - 60)}
 
 
+async def test_held_items_are_counted_apart(outbox: Outbox, clock: Clock) -> None:
+    """Until they are released, also after their time, except while they are under lease."""
+    began = clock.now
+    await outbox.append([held_item(until=began + 10), held_item(until=began + 10), held_item(until=began + HOUR)])
+    assert await outbox.stats() == {CAPI: Depth(held=3)}
+    clock.now += 10
+    await lease(outbox, limit=1)
+    await outbox.append([held_item(until=clock.now + HOUR, subject=BOB), new_item()])
+    assert await outbox.stats() == {CAPI: Depth(ready=1, leased=1, held=3, oldest_at=began + 10)}
+    await outbox.release("1", ANN)
+    assert await outbox.stats() == {CAPI: Depth(ready=3, leased=1, held=1, oldest_at=began)}
+
+
 async def test_closing_finishes_what_was_begun(outbox: Outbox) -> None:
     begun = [asyncio.create_task(outbox.append([new_item()])) for _ in range(50)]
     await asyncio.sleep(0)
@@ -399,5 +583,6 @@ async def test_closing_wakes_who_waits(outbox: Outbox) -> None:
 async def test_a_closed_outbox_takes_nothing(outbox: Outbox) -> None:
     await outbox.close()
     await outbox.close()
-    with pytest.raises(OSError, match="closed"):
-        await outbox.append([new_item()])
+    for late in (outbox.append([new_item()]), outbox.release("1", ANN), outbox.purge("1", ANN)):
+        with pytest.raises(OSError, match="closed"):
+            await late

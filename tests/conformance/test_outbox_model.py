@@ -32,9 +32,11 @@ HOUR = 3600.0
 DESTINATIONS = st.sampled_from(["conversions_api", "pixel_relay"])
 PIXELS = st.sampled_from(["1", "2"])
 KEYS = st.none() | st.sampled_from([b"a", b"b", b"c"])
+SUBJECTS = st.sampled_from([b"ann's browser...", b"bob's browser..."])
+HOLDS = st.none() | st.sampled_from([0.0, 30.0, HOUR])  # seconds from now on
 SECONDS = st.sampled_from([0.0, 1.0, 30.0, 60.0])
 OUTCOMES = st.one_of(
-    st.none(),  # not named: released
+    st.none(),  # not named: let go
     st.builds(Delivered),
     st.builds(Later, st.sampled_from([0.0, 1.0, 45.0, HOUR]), st.just("HTTP 503")),  # `at` from now on
     st.builds(Refused, st.just("bad")),
@@ -48,6 +50,7 @@ class Row:
     order: int
     appended_at: float
     due: float
+    held: bool
     attempts: int = 0
     token: str = ""
     ends_at: float = 0.0
@@ -59,14 +62,15 @@ class Model:
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.accepted: list[tuple[float, tuple[Any, ...]]] = []
-        self.dead: list[str] = []
+        self.dead: list[NewItem] = []
 
     def append(self, new: NewItem, order: int, now: float) -> Appended:
         name = (new.destination, new.pixel_id, new.key)
         if new.key is not None and any(now - at < 48 * HOUR and other == name for at, other in self.accepted):
             return Appended.DUPLICATE
         self.accepted.append((now, name))
-        self.rows.append(Row(new, order, appended_at=now, due=now))
+        due = now if new.hold_until is None else new.hold_until
+        self.rows.append(Row(new, order, appended_at=now, due=due, held=new.hold_until is not None))
         return Appended.ACCEPTED
 
     def free(self, destination: str, now: float) -> list[Row]:
@@ -75,7 +79,7 @@ class Model:
             (row for row in mine if row.due <= now and row.ends_at <= now), key=lambda row: (row.due, row.order)
         )
 
-    def held(self, token: str) -> dict[bytes, Row]:
+    def under(self, token: str) -> dict[bytes, Row]:
         return {row.new.payload: row for row in self.rows if row.token == token}
 
     def settle(self, row: Row, outcome: Outcome | None) -> None:
@@ -85,18 +89,40 @@ class Model:
         elif outcome is not None:
             self.rows.remove(row)
         if isinstance(outcome, Refused):
-            self.dead.append(row.new.destination)
+            self.dead.append(row.new)
+
+    def about(self, pixel_id: str, subject: bytes, now: float) -> list[Row]:
+        mine = [row for row in self.rows if row.new.pixel_id == pixel_id and row.new.subject == subject]
+        return [row for row in mine if row.ends_at <= now]
+
+    def release(self, pixel_id: str, subject: bytes, now: float) -> int:
+        released = [row for row in self.about(pixel_id, subject, now) if row.held]
+        for row in released:
+            row.held, row.due, row.token = False, now, ""
+        return len(released)
+
+    def purge(self, pixel_id: str, subject: bytes, now: float) -> int:
+        before = len(self.rows) + len(self.dead)
+        for row in self.about(pixel_id, subject, now):
+            self.rows.remove(row)
+        self.dead = [new for new in self.dead if new.pixel_id != pixel_id or new.subject != subject]
+        return before - len(self.rows) - len(self.dead)
 
     def stats(self, now: float) -> dict[str, Depth]:
-        named = {row.new.destination for row in self.rows} | set(self.dead)
+        named = {new.destination for new in [*(row.new for row in self.rows), *self.dead]}
         return {destination: self.depth(destination, now) for destination in named}
 
     def depth(self, destination: str, now: float) -> Depth:
         rows = [row for row in self.rows if row.new.destination == destination]
         leased = [row for row in rows if row.ends_at > now]
-        oldest_at = min((row.appended_at for row in rows), default=None)
-        dead = self.dead.count(destination)
-        return Depth(ready=len(rows) - len(leased), leased=len(leased), dead=dead, oldest_at=oldest_at)
+        held = [row for row in rows if row.held and row.ends_at <= now]
+        return Depth(
+            ready=len([row for row in rows if row not in leased and row not in held]),
+            leased=len(leased),
+            held=len(held),
+            dead=len([new for new in self.dead if new.destination == destination]),
+            oldest_at=min((row.appended_at for row in rows if not row.held), default=None),
+        )
 
 
 class OutboxMachine(RuleBasedStateMachine):
@@ -121,13 +147,20 @@ class OutboxMachine(RuleBasedStateMachine):
         )
         self.outbox = self.runner.run(opening)
 
-    @rule(wanted=st.lists(st.tuples(DESTINATIONS, PIXELS, KEYS), max_size=6))
-    def append(self, wanted: list[tuple[str, str, bytes | None]]) -> None:
+    @rule(wanted=st.lists(st.tuples(DESTINATIONS, PIXELS, KEYS, st.none() | SUBJECTS, HOLDS), max_size=6))
+    def append(self, wanted: list[tuple[str, str, bytes | None, bytes | None, float | None]]) -> None:
         numbered = list(enumerate(wanted, self.appended))
         self.appended += len(wanted)
         items = [
-            NewItem(destination=destination, pixel_id=pixel_id, key=key, payload=b"%d" % number)
-            for number, (destination, pixel_id, key) in numbered
+            NewItem(
+                destination=destination,
+                pixel_id=pixel_id,
+                key=key,
+                payload=b"%d" % number,
+                subject=subject,
+                hold_until=None if hold is None else self.now + hold,
+            )
+            for number, (destination, pixel_id, key, subject, hold) in numbered
         ]
         expected = [
             self.model.append(item, number, self.now) for item, (number, _) in zip(items, numbered, strict=True)
@@ -138,8 +171,11 @@ class OutboxMachine(RuleBasedStateMachine):
     def lease(self, destination: str, limit: int, seconds: float) -> Lease:
         lease: Lease = self.runner.run(self.outbox.lease(destination, limit=limit, seconds=seconds))
         rows = self.model.free(destination, self.now)[:limit]
-        answered = [(item.payload, item.pixel_id, item.attempts, item.appended_at) for item in lease.items]
-        assert answered == [(row.new.payload, row.new.pixel_id, row.attempts, row.appended_at) for row in rows]
+        answered = [(item.payload, item.pixel_id, item.attempts, item.appended_at, item.held) for item in lease.items]
+        assert answered == [
+            (row.new.payload, row.new.pixel_id, row.attempts, row.appended_at, row.held) for row in rows
+        ]
+        assert not any(row.held and self.now < (row.new.hold_until or 0.0) for row in rows)
         for row in rows:
             row.token, row.ends_at = lease.token, lease.ends_at
         return lease
@@ -151,14 +187,24 @@ class OutboxMachine(RuleBasedStateMachine):
         applied = self.runner.run(
             self.outbox.settle(lease, {item.seq: outcome for item, outcome in outcomes.items() if outcome})
         )
-        held = self.model.held(lease.token)
-        assert applied == sum(item.payload in held and outcome is not None for item, outcome in outcomes.items())
+        ours = self.model.under(lease.token)
+        assert applied == sum(item.payload in ours and outcome is not None for item, outcome in outcomes.items())
         for item, outcome in outcomes.items():
-            if row := held.get(item.payload):
+            if row := ours.get(item.payload):
                 self.model.settle(row, outcome)
 
     def absolute(self, outcome: Outcome | None) -> Outcome | None:
         return Later(self.now + outcome.at, outcome.reason) if isinstance(outcome, Later) else outcome
+
+    @rule(pixel_id=PIXELS, subject=SUBJECTS)
+    def release(self, pixel_id: str, subject: bytes) -> None:
+        expected = self.model.release(pixel_id, subject, self.now)
+        assert self.runner.run(self.outbox.release(pixel_id, subject)) == expected
+
+    @rule(pixel_id=PIXELS, subject=SUBJECTS)
+    def purge(self, pixel_id: str, subject: bytes) -> None:
+        expected = self.model.purge(pixel_id, subject, self.now)
+        assert self.runner.run(self.outbox.purge(pixel_id, subject)) == expected
 
     @rule(seconds=st.sampled_from([1.0, 30.0, 60.0, HOUR, 24 * HOUR, 48 * HOUR]))
     def time_passes(self, seconds: float) -> None:

@@ -15,17 +15,33 @@ from typing import Any, Final
 import apsw
 import pytest
 
-from pixeltwin.delivery.outbox import Appended, Delivered, Later, NewItem, Outbox
+from pixeltwin.delivery.outbox import Appended, Delivered, Depth, Later, NewItem, Outbox, Refused
 from pixeltwin.outboxes import sqlite
 from pixeltwin.outboxes.sqlite.file import VERSION, connect
 from pixeltwin.outboxes.sqlite.sharing import acquire, release
-from pixeltwin.outboxes.sqlite.store import Store
+from pixeltwin.outboxes.sqlite.store import PURGE, PURGE_DEAD, RELEASE, Store
 
 CAPI: Final = "conversions_api"
+ANN: Final = b"ann's browser..."
+FAR: Final = 4e9  # unix seconds
 
 
-def new_item(name: str = "a", *, pixel_id: str = "1", key: bytes | None = None) -> NewItem:
-    return NewItem(destination=CAPI, pixel_id=pixel_id, key=key, payload=name.encode())
+def new_item(
+    name: str = "a",
+    *,
+    pixel_id: str = "1",
+    key: bytes | None = None,
+    subject: bytes | None = None,
+    hold_until: float | None = None,
+) -> NewItem:
+    return NewItem(
+        destination=CAPI,
+        pixel_id=pixel_id,
+        key=key,
+        payload=name.encode(),
+        subject=subject,
+        hold_until=hold_until,
+    )
 
 
 async def open_outbox(base: Path, **settings: Any) -> Outbox:
@@ -70,6 +86,57 @@ async def test_items_attempts_and_keys_survive_reopening(tmp_path: Path) -> None
     await outbox.close()
 
 
+async def test_what_is_held_released_and_purged_survives_reopening(tmp_path: Path) -> None:
+    outbox = await open_outbox(tmp_path)
+    held = [new_item(name, pixel_id=name, subject=ANN, hold_until=FAR) for name in ("1", "2", "3")]
+    await outbox.append(held)
+    assert [await outbox.release("2", ANN), await outbox.purge("3", ANN)] == [1, 1]
+    await outbox.close()
+
+    outbox = await open_outbox(tmp_path)
+    assert (await outbox.stats())[CAPI].held == 1
+    assert await names(outbox) == ["2"]
+    assert await outbox.release("1", ANN) == 1
+    assert await names(outbox) == ["1"]
+    await outbox.close()
+
+
+async def purge_ann_among_others(base: Path) -> None:
+    outbox = await open_outbox(base)
+    await outbox.append([new_item("stays"), new_item("ann's letter", subject=ANN), new_item("stays")])
+    lease = await outbox.lease(CAPI, limit=3, seconds=60)
+    await outbox.settle(lease, {item.seq: Refused("bad") for item in lease.items})
+    await outbox.append([new_item("waits"), new_item("ann's item", subject=ANN), new_item("waits")])
+    assert await outbox.purge("1", ANN) == 2
+    await outbox.close()
+
+
+def test_purge_overwrites_the_bytes_of_items_and_dead_letters(tmp_path: Path, path: Path) -> None:
+    """Those that share their page with others; `secure_delete=fast` spares the writes that the rest would cost."""
+    asyncio.run(purge_ann_among_others(tmp_path))
+    kept = path.read_bytes()
+    assert [text for text in (b"stays", b"waits", b"ann's letter", b"ann's item", ANN) if text in kept] == [
+        b"stays",
+        b"waits",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "bindings", "index"),
+    [
+        (RELEASE, ("1", ANN, 0.0), "outbox_subject"),
+        (PURGE, ("1", ANN, 0.0), "outbox_subject"),
+        (PURGE_DEAD, ("1", ANN), "dead_subject"),
+    ],
+)
+def test_release_and_purge_scan_no_table(tmp_path: Path, statement: str, bindings: Any, index: str) -> None:
+    with contextlib.closing(connect(tmp_path / "outbox.db")) as db:
+        plan = [step for *_, step in db.execute("EXPLAIN QUERY PLAN " + statement, bindings)]
+    assert plan[0].startswith("SEARCH")
+    assert plan[0].endswith(f"INDEX {index} (pixel_id=? AND subject=?)")
+    assert not [step for step in plan if "SCAN" in step]
+
+
 async def test_a_seq_is_never_given_twice(tmp_path: Path) -> None:
     """Or a settle from before a crash could hit an item from after it."""
     seqs = []
@@ -110,6 +177,90 @@ async def test_an_absolute_path_stays_where_it_is(tmp_path: Path) -> None:
     outbox = await open_outbox(tmp_path / "config", path=tmp_path / "else" / "queue.db")
     assert (tmp_path / "else" / "queue.db").exists()
     await outbox.close()
+
+
+VERSION_1: Final = """
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    destination TEXT NOT NULL,
+    pixel_id TEXT NOT NULL,
+    key BLOB,
+    payload BLOB NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    due REAL NOT NULL,
+    appended_at REAL NOT NULL,
+    last_reason TEXT
+) STRICT;
+CREATE INDEX outbox_due ON outbox (destination, due);
+CREATE TABLE seen (
+    destination TEXT NOT NULL,
+    pixel_id TEXT NOT NULL,
+    key BLOB NOT NULL,
+    at REAL NOT NULL,
+    PRIMARY KEY (destination, pixel_id, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX seen_at ON seen (at);
+CREATE TABLE dead (
+    seq INTEGER PRIMARY KEY,
+    destination TEXT NOT NULL,
+    pixel_id TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    reason TEXT NOT NULL,
+    at REAL NOT NULL
+) STRICT;
+CREATE INDEX dead_destination ON dead (destination);
+INSERT INTO outbox VALUES (7, 'conversions_api', '1', x'6b', x'61', 2, 30.0, 20.0, 'HTTP 503');
+INSERT INTO outbox VALUES (8, 'conversions_api', '1', NULL, x'62', 0, 4e9, 21.0, NULL);
+INSERT INTO seen VALUES ('conversions_api', '1', x'6b', 3e9);
+INSERT INTO dead VALUES (3, 'conversions_api', '1', x'63', 'bad', 10.0);
+"""
+
+
+@pytest.fixture
+def version_1(path: Path) -> Path:
+    """A file that version 1 of the schema left behind, with an item due, one for later, a key and a dead letter."""
+    path.parent.mkdir()
+    with contextlib.closing(apsw.Connection(str(path))) as db:
+        db.pragma("journal_mode", "wal")
+        db.execute(VERSION_1)
+        db.pragma("user_version", 1)
+    return path
+
+
+async def test_what_waits_in_a_file_of_version_1_is_kept(version_1: Path, tmp_path: Path) -> None:
+    outbox = await open_outbox(tmp_path)
+    assert await outbox.stats() == {CAPI: Depth(ready=2, dead=1, oldest_at=20.0)}
+    assert await outbox.append([new_item(key=b"k"), new_item("new")]) == [Appended.DUPLICATE, Appended.ACCEPTED]
+    items = (await outbox.lease(CAPI, limit=9, seconds=60)).items
+    assert [(item.seq, item.payload, item.attempts, item.held) for item in items] == [
+        (7, b"a", 2, False),
+        (9, b"new", 0, False),
+    ]
+    await outbox.close()
+
+
+async def test_a_file_of_version_1_learns_to_hold(version_1: Path, tmp_path: Path) -> None:
+    for _ in range(2):  # also when it is opened once more
+        outbox = await open_outbox(tmp_path)
+        await outbox.append([new_item("held", subject=ANN, hold_until=FAR), new_item("gone", subject=ANN)])
+        assert await outbox.release("1", ANN) == 1
+        assert await outbox.purge("1", ANN) == 2
+        await outbox.close()
+
+
+def test_a_migrated_file_is_made_like_a_new_one(version_1: Path, tmp_path: Path) -> None:
+    def tables(path: Path) -> list[Any]:
+        with contextlib.closing(connect(path)) as db:
+            names = [name for (name,) in db.execute("SELECT name FROM sqlite_schema ORDER BY name")]
+            return [(name, list(db.execute("SELECT * FROM pragma_table_xinfo(?)", (name,)))) for name in names]
+
+    assert tables(version_1) == tables(tmp_path / "new.db")
+
+
+def test_a_migration_is_in_the_file_before_the_next_item(version_1: Path) -> None:
+    with contextlib.closing(connect(version_1)):
+        assert version_1.with_name("outbox.db-wal").stat().st_size == 0
+        assert b"CREATE INDEX outbox_subject" in version_1.read_bytes()
 
 
 def test_newer_schema_is_refused_untouched(path: Path, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 An item waits in the outbox from `append`, which makes it durable, until it is settled: delivered, refused, or
 put back for later. A lease hides items from other workers while one tries to deliver them; a lease that ends
-unsettled gives its items back. Engines are the files of `outboxes/`; `tests/conformance/` holds every one of
-them to the promises written here.
+unsettled gives its items back. An item may be held until its browser's consent is known: `release` lets it go,
+and `purge` takes away all that waits of a browser whose consent was withdrawn. Engines are the files of `outboxes/`;
+`tests/conformance/` holds every one of them to the promises written here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,13 +22,16 @@ class NewItem:
     `destination` names who delivers it (`conversions_api`, `pixel_relay`), `pixel_id` for which pixel.
     `key` is the de-duplication key: an item whose destination, pixel and key were accepted in the last 48 hours
     is a duplicate (Meta de-duplicates by event name and id within 48 h: PROTOCOL 1.10). None: never a duplicate.
-    `payload` is opaque to the outbox.
+    `payload` is opaque to the outbox. `subject` says whose browser the item is about, a digest of 16 bytes: what
+    `release` and `purge` find it by. `hold_until` (unix seconds): until then the item waits for a release.
     """
 
     destination: str
     pixel_id: str
     key: bytes | None
     payload: bytes
+    subject: bytes | None = None
+    hold_until: float | None = None
 
 
 class Appended(StrEnum):
@@ -37,13 +41,17 @@ class Appended(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """An item under lease. `attempts` counts the tries that ended in `Later`; `appended_at` is unix seconds."""
+    """An item under lease. `attempts` counts the tries that ended in `Later`; `appended_at` is unix seconds.
+
+    `held`: the item was to wait for a release, and its time has passed without one.
+    """
 
     seq: int
     pixel_id: str
     payload: bytes
     attempts: int
     appended_at: float
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +96,16 @@ type Outcome = Delivered | Later | Refused | Dropped
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
-    """How much waits for one destination. `oldest_at` is unix seconds, None when nothing waits."""
+    """How much waits for one destination.
+
+    `ready`, `leased` and `held` share no item and add up to all that waits: `leased` is what is under lease, `held`
+    what else was to wait for a release and got none, its time passed or not, `ready` the rest, later tries too.
+    `oldest_at` (unix seconds) is when the oldest item was appended that needs no release, None when there is none.
+    """
 
     ready: int = 0
     leased: int = 0
+    held: int = 0
     dead: int = 0
     oldest_at: float | None = None
 
@@ -112,8 +126,21 @@ class Outbox(Protocol):
     async def settle(self, lease: Lease, outcomes: Mapping[int, Outcome]) -> int:
         """Apply the outcomes (by `seq`), durable when it returns; answers how many were applied.
 
-        Items of the lease that are not named are released: due at once, no attempt counted. What the lease no
+        Items of the lease that are not named are let go: due at once, no attempt counted. What the lease no
         longer holds (it ended and another took it, or it was settled before) is left as it is, not an error.
+        """
+
+    async def release(self, pixel_id: str, subject: bytes) -> int:
+        """Make every held item of the pixel and subject due, and held no longer; answers how many, durable.
+
+        An item under lease because its time has passed is left as it is. One whose lease has ended is not: the
+        lease has lost it.
+        """
+
+    async def purge(self, pixel_id: str, subject: bytes) -> int:
+        """Delete every item of the pixel and subject, dead letters too; answers how many, durable.
+
+        Items under lease stay: they are on their way. Keys stay remembered, so that no repeat is accepted.
         """
 
     async def wait(self, destination: str, *, seconds: float) -> None:

@@ -49,13 +49,17 @@ class Row:
     new: NewItem
     appended_at: float
     due: float
+    held: bool
     attempts: int = 0
     token: str = ""
     ends_at: float = -math.inf
 
+    def is_leased(self, now: float) -> bool:
+        return self.ends_at > now
+
     def free_at(self, now: float) -> float:
         """When the row can be leased."""
-        return self.ends_at if self.ends_at > now else self.due
+        return self.ends_at if self.is_leased(now) else self.due
 
     def item(self) -> Item:
         return Item(
@@ -64,6 +68,7 @@ class Row:
             payload=self.new.payload,
             attempts=self.attempts,
             appended_at=self.appended_at,
+            held=self.held,
         )
 
 
@@ -75,7 +80,7 @@ class MemoryOutbox:
         self._closed = False
         self._seqs = count(1)
         self._rows: dict[int, Row] = {}
-        self._dead: Counter[str] = Counter()
+        self._dead: Counter[tuple[str, str, bytes | None]] = Counter()  # by destination, pixel and subject
         self._seen: dict[tuple[str, str, bytes], float] = {}  # oldest first
         self._bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
@@ -93,7 +98,8 @@ class MemoryOutbox:
                 return Appended.DUPLICATE
             self._seen[destination, pixel_id, key] = now
         seq = next(self._seqs)
-        self._rows[seq] = Row(seq=seq, new=item, appended_at=now, due=now)
+        held, due = (False, now) if item.hold_until is None else (True, item.hold_until)
+        self._rows[seq] = Row(seq=seq, new=item, appended_at=now, due=due, held=held)
         self._bells[destination].set()
         return Appended.ACCEPTED
 
@@ -114,13 +120,13 @@ class MemoryOutbox:
 
     async def settle(self, lease: Lease, outcomes: Mapping[int, Outcome]) -> int:
         self._check_open()
-        held = [row for item in lease.items if (row := self._rows.get(item.seq)) and row.token == lease.token]
-        for row in held:
+        ours = [row for item in lease.items if (row := self._rows.get(item.seq)) and row.token == lease.token]
+        for row in ours:
             row.token, row.ends_at = "", -math.inf
-        named = [row for row in held if row.seq in outcomes]
+        named = [row for row in ours if row.seq in outcomes]
         for row in named:
             self._settle(row, outcomes[row.seq])
-        if any(row.seq in self._rows for row in held):
+        if any(row.seq in self._rows for row in ours):
             self._bells[lease.destination].set()
         return len(named)
 
@@ -130,10 +136,32 @@ class MemoryOutbox:
                 row.due = at
                 row.attempts += 1
             case Refused():
-                self._dead[row.new.destination] += 1
+                self._dead[row.new.destination, row.new.pixel_id, row.new.subject] += 1
                 del self._rows[row.seq]
             case Delivered() | Dropped():
                 del self._rows[row.seq]
+
+    async def release(self, pixel_id: str, subject: bytes) -> int:
+        self._check_open()
+        now = self._clock()
+        rows = [row for row in self._about(pixel_id, subject, now) if row.held]
+        for row in rows:
+            row.held, row.due, row.token = False, now, ""
+            self._bells[row.new.destination].set()
+        return len(rows)
+
+    async def purge(self, pixel_id: str, subject: bytes) -> int:
+        self._check_open()
+        rows = self._about(pixel_id, subject, self._clock())
+        for row in rows:
+            del self._rows[row.seq]
+        dead = [name for name in self._dead if name[1:] == (pixel_id, subject)]
+        return len(rows) + sum(self._dead.pop(name) for name in dead)
+
+    def _about(self, pixel_id: str, subject: bytes, now: float) -> list[Row]:
+        """The rows of the pixel and subject that are under no lease."""
+        rows = (row for row in self._rows.values() if (row.new.pixel_id, row.new.subject) == (pixel_id, subject))
+        return [row for row in rows if not row.is_leased(now)]
 
     async def wait(self, destination: str, *, seconds: float) -> None:
         self._check_open()
@@ -148,13 +176,20 @@ class MemoryOutbox:
     async def stats(self) -> Mapping[str, Depth]:
         self._check_open()
         waiting = {row.new.destination for row in self._rows.values()}
-        return {destination: self._depth(destination) for destination in sorted(waiting | self._dead.keys())}
+        dead = {destination for destination, _, _ in self._dead}
+        return {destination: self._depth(destination) for destination in sorted(waiting | dead)}
 
     def _depth(self, destination: str) -> Depth:
-        rows = self._of(destination)
-        leased = sum(row.ends_at > self._clock() for row in rows)
-        oldest_at = min((row.appended_at for row in rows), default=None)
-        return Depth(ready=len(rows) - leased, leased=leased, dead=self._dead[destination], oldest_at=oldest_at)
+        rows, now = self._of(destination), self._clock()
+        leased = sum(row.is_leased(now) for row in rows)
+        held = sum(row.held and not row.is_leased(now) for row in rows)
+        return Depth(
+            ready=len(rows) - leased - held,
+            leased=leased,
+            held=held,
+            dead=sum(number for name, number in self._dead.items() if name[0] == destination),
+            oldest_at=min((row.appended_at for row in rows if not row.held), default=None),
+        )
 
     async def close(self) -> None:
         self._closed = True

@@ -13,10 +13,10 @@ from typing import Literal
 
 from pixeltwin.delivery.outbox import Appended, Depth, Lease, NewItem, Outbox, Outcome
 from pixeltwin.kinds import KindSettings
-from pixeltwin.outboxes.sqlite.file import os_errors
-from pixeltwin.outboxes.sqlite.sharing import acquire, release
+from pixeltwin.outboxes.sqlite import sharing
 from pixeltwin.outboxes.sqlite.store import Store
 from pixeltwin.outboxes.sqlite.writer import Writer
+from pixeltwin.sqlite_file import os_errors
 
 
 class Settings(KindSettings):
@@ -30,7 +30,7 @@ class Settings(KindSettings):
 async def open_outbox(settings: Settings, *, base: Path, clock: Callable[[], float] = time.time) -> Outbox:
     """Open the file, created where there is none. Raises OSError where it cannot be had, saying what to do."""
     path = (base / settings.path).resolve()
-    return SqliteOutbox(await asyncio.to_thread(acquire, path), path, clock)
+    return SqliteOutbox(await asyncio.to_thread(sharing.acquire, path), path, clock)
 
 
 class SqliteOutbox:
@@ -62,6 +62,14 @@ class SqliteOutbox:
         now = self._clock()
         return await self._do(lambda store: store.settle(lease, outcomes, now))
 
+    async def release(self, pixel_id: str, subject: bytes) -> int:
+        now = self._clock()
+        return await self._do(lambda store: store.release(pixel_id, subject, now))
+
+    async def purge(self, pixel_id: str, subject: bytes) -> int:
+        now = self._clock()
+        return await self._do(lambda store: store.purge(pixel_id, subject, now))
+
     async def wait(self, destination: str, *, seconds: float) -> None:
         self._check_open()
         with os_errors(self._path):
@@ -79,7 +87,7 @@ class SqliteOutbox:
         try:
             await self._writer.do(lambda store: store.let_go(self._holder))
         finally:
-            await asyncio.to_thread(release, self._path)
+            await asyncio.to_thread(sharing.release, self._path)
 
     async def _do[T](self, work: Callable[[Store], T]) -> T:
         self._check_open()

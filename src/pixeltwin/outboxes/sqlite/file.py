@@ -1,16 +1,14 @@
 """The file: where it lies, who may hold it, what SQLite is told about it, and its tables."""
 
-import errno
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import apsw
 
-VERSION: Final = 1
+from pixeltwin.sqlite_file import open_private, os_errors
 
 PRAGMAS: Final = (
     ("synchronous", "full"),  # fsync the log at every commit: NORMAL lost acknowledged events in 147 of 160 power cuts
@@ -20,7 +18,9 @@ PRAGMAS: Final = (
     ("journal_size_limit", 64 << 20),  # bytes; give the disk back after a long outage's log
 )
 
-TABLES: Final = """
+# A script a version. A new file is made by all of them, an older one gets those it lacks, so both end up alike.
+SCHEMA: Final = (
+    """
 CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: a late settle cannot meet another item
     destination TEXT NOT NULL,
@@ -52,30 +52,32 @@ CREATE TABLE dead (
     at REAL NOT NULL
 ) STRICT;
 CREATE INDEX dead_destination ON dead (destination);
-"""
+""",
+    # A release and a purge find a browser's rows without a scan, and rows about no browser cost them nothing.
+    """
+ALTER TABLE outbox ADD COLUMN subject BLOB;
+ALTER TABLE outbox ADD COLUMN held INTEGER NOT NULL DEFAULT 0;  -- 1: until a release; then `due` is how long at most
+CREATE INDEX outbox_subject ON outbox (pixel_id, subject) WHERE subject IS NOT NULL;
+CREATE INDEX outbox_held ON outbox (destination, held) WHERE held;  -- `held` once more: it is counted from here alone
+
+ALTER TABLE dead ADD COLUMN subject BLOB;
+CREATE INDEX dead_subject ON dead (pixel_id, subject) WHERE subject IS NOT NULL;
+""",
+)
+VERSION: Final = len(SCHEMA)
 
 # Only one process can hold the file, so leases need no disk: they live and die with the connection, and a
 # transaction that is rolled back takes its leases along.
 LEASES: Final = """
-CREATE TEMP TABLE held (
+CREATE TEMP TABLE leased (
     seq INTEGER PRIMARY KEY,
     destination TEXT NOT NULL,
     token TEXT NOT NULL,
     holder TEXT NOT NULL,
     ends_at REAL NOT NULL
 ) STRICT;
-CREATE INDEX temp.held_token ON held (token);
+CREATE INDEX temp.leased_token ON leased (token);
 """
-
-
-@contextmanager
-def os_errors(path: Path) -> Iterator[None]:
-    """Raise what SQLite raises as callers of an outbox know it, an OSError with the file's name."""
-    try:
-        yield
-    except apsw.Error as error:
-        number = errno.ENOSPC if isinstance(error, apsw.FullError) else errno.EIO
-        raise OSError(number, f"{type(error).__name__}: {error}", str(path)) from error
 
 
 def lock(path: Path) -> int:
@@ -98,9 +100,8 @@ def lock(path: Path) -> int:
 
 def connect(path: Path) -> apsw.Connection:
     """Open the file, created readable by its owner only. Raises OSError, the file untouched, where it is not ours."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its -wal and -shm the same mode
+    db = open_private(path)
     with os_errors(path), ExitStack() as undo:
-        db = apsw.Connection(str(path))
         undo.callback(db.close)
         _prepare(db, path)
         undo.pop_all()
@@ -119,14 +120,15 @@ def _prepare(db: apsw.Connection, path: Path) -> None:
     for name, value in PRAGMAS:
         db.pragma(name, value)
     if version < VERSION:
-        _create_tables(db)
+        _migrate(db, version)
     db.execute(LEASES)
     _sync_folder(path.parent)
 
 
-def _create_tables(db: apsw.Connection) -> None:
+def _migrate(db: apsw.Connection, version: int) -> None:
     with db:
-        db.execute(TABLES)
+        for script in SCHEMA[version:]:
+            db.execute(script)
         db.pragma("user_version", VERSION)
     # Until the first checkpoint the tables exist in the log only; put them into the file before anybody relies on it.
     db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

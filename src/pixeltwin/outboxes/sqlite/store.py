@@ -43,48 +43,70 @@ DELETE FROM seen WHERE (destination, pixel_id, key) IN (
 """
 
 APPEND: Final = """
-INSERT INTO outbox (destination, pixel_id, key, payload, due, appended_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+INSERT INTO outbox (destination, pixel_id, key, payload, subject, held, due, appended_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
 """
 
-HOLD: Final = """
-INSERT OR REPLACE INTO held (seq, destination, token, holder, ends_at)
+TAKE: Final = """
+INSERT OR REPLACE INTO leased (seq, destination, token, holder, ends_at)
 SELECT seq, destination, ?1, ?2, ?3 FROM outbox
 WHERE destination = ?4 AND due <= ?5
-    AND NOT EXISTS (SELECT 1 FROM held WHERE held.seq = outbox.seq AND held.ends_at > ?5)
+    AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?5)
 ORDER BY due, seq LIMIT ?6
 """
 
-READ_HELD: Final = """
-SELECT seq, pixel_id, payload, attempts, appended_at FROM held JOIN outbox USING (seq)
+READ_TAKEN: Final = """
+SELECT seq, pixel_id, payload, attempts, appended_at, held FROM leased JOIN outbox USING (seq)
 WHERE token = ? ORDER BY due, seq
 """
 
-LET_GO: Final = "DELETE FROM held WHERE token = ? RETURNING seq"
-LET_GO_ALL: Final = "DELETE FROM held WHERE holder = ? RETURNING destination"
+LET_GO: Final = "DELETE FROM leased WHERE token = ? RETURNING seq"
+LET_GO_ALL: Final = "DELETE FROM leased WHERE holder = ? RETURNING destination"
 DELETE: Final = "DELETE FROM outbox WHERE seq = ?"
 POSTPONE: Final = "UPDATE outbox SET due = ?, last_reason = ?, attempts = attempts + 1 WHERE seq = ?"
 BURY: Final = """
-INSERT INTO dead (seq, destination, pixel_id, payload, reason, at)
-SELECT seq, destination, pixel_id, payload, ?, ? FROM outbox WHERE seq = ?
+INSERT INTO dead (seq, destination, pixel_id, payload, subject, reason, at)
+SELECT seq, destination, pixel_id, payload, subject, ?, ? FROM outbox WHERE seq = ?
 """
+
+RELEASE: Final = """
+UPDATE outbox SET held = 0, due = ?3 WHERE pixel_id = ?1 AND subject = ?2 AND held
+    AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?3)
+RETURNING seq, destination
+"""
+PURGE: Final = """
+DELETE FROM outbox WHERE pixel_id = ?1 AND subject = ?2
+    AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?3)
+RETURNING seq, destination
+"""
+PURGE_DEAD: Final = "DELETE FROM dead WHERE pixel_id = ? AND subject = ?"
+LOSE: Final = "DELETE FROM leased WHERE seq = ?"
 
 NEXT_DUE: Final = """
 SELECT min(at) FROM (
     SELECT * FROM (
         SELECT due AS at FROM outbox WHERE destination = ?1
-            AND NOT EXISTS (SELECT 1 FROM held WHERE held.seq = outbox.seq AND held.ends_at > ?2)
+            AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?2)
         ORDER BY due LIMIT 1
     )
     UNION ALL
-    SELECT min(ends_at) FROM held WHERE destination = ?1 AND ends_at > ?2
+    SELECT min(ends_at) FROM leased WHERE destination = ?1 AND ends_at > ?2
 )
 """
 
 WAITING: Final = """
 SELECT destination, waiting, (SELECT appended_at FROM outbox WHERE seq = first)
-FROM (SELECT destination, count(*) AS waiting, min(seq) AS first FROM outbox GROUP BY destination)
+FROM (
+    SELECT destination, count(*) AS waiting, min(iif(seq IN (SELECT seq FROM outbox WHERE held), NULL, seq)) AS first
+    FROM outbox GROUP BY destination
+)
 """
-LEASED: Final = "SELECT destination, count(*) FROM held WHERE ends_at > ? GROUP BY destination"
+LEASED: Final = "SELECT destination, count(*) FROM leased WHERE ends_at > ? GROUP BY destination"
+HELD: Final = """
+SELECT destination, count(*) FROM outbox WHERE held
+    AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?)
+GROUP BY destination
+"""
 DEAD: Final = "SELECT destination, count(*) FROM dead GROUP BY destination"
 
 
@@ -126,7 +148,8 @@ class Store:
             self._db.execute(REMEMBER, (*name, now, now - REMEMBERED))
             if not self._db.changes():
                 return Appended.DUPLICATE
-        self._db.execute(APPEND, (*name, item.payload, now))
+        held, due = (False, now) if item.hold_until is None else (True, item.hold_until)
+        self._db.execute(APPEND, (*name, item.payload, item.subject, held, due, now))
         self.touched.add(item.destination)
         return Appended.ACCEPTED
 
@@ -137,19 +160,26 @@ class Store:
 
     def lease(self, destination: str, *, limit: int, seconds: float, holder: str, now: float) -> Lease:
         token, ends_at = secrets.token_hex(16), now + seconds
-        self._db.execute(HOLD, (token, holder, ends_at, destination, now, limit))
+        self._db.execute(TAKE, (token, holder, ends_at, destination, now, limit))
         items = tuple(
-            Item(seq=seq, pixel_id=pixel_id, payload=payload, attempts=attempts, appended_at=appended_at)
-            for seq, pixel_id, payload, attempts, appended_at in self._db.execute(READ_HELD, (token,))
+            Item(
+                seq=seq,
+                pixel_id=pixel_id,
+                payload=payload,
+                attempts=attempts,
+                appended_at=appended_at,
+                held=bool(held),
+            )
+            for seq, pixel_id, payload, attempts, appended_at, held in self._db.execute(READ_TAKEN, (token,))
         )
         return Lease(token=token, destination=destination, ends_at=ends_at, items=items)
 
     def settle(self, lease: Lease, outcomes: Mapping[int, Outcome], now: float) -> int:
-        held = {seq for (seq,) in self._db.execute(LET_GO, (lease.token,))}
-        for seq in held & outcomes.keys():
+        ours = {seq for (seq,) in self._db.execute(LET_GO, (lease.token,))}
+        for seq in ours & outcomes.keys():
             self._settle(seq, outcomes[seq], now)
         self.touched.add(lease.destination)
-        return len(held & outcomes.keys())
+        return len(ours & outcomes.keys())
 
     def _settle(self, seq: int, outcome: Outcome, now: float) -> None:
         match outcome:
@@ -160,6 +190,20 @@ class Store:
                 self._db.execute(DELETE, (seq,))
             case Delivered() | Dropped():
                 self._db.execute(DELETE, (seq,))
+
+    def release(self, pixel_id: str, subject: bytes, now: float) -> int:
+        return self._change(RELEASE, pixel_id, subject, now)
+
+    def purge(self, pixel_id: str, subject: bytes, now: float) -> int:
+        self._db.execute(PURGE_DEAD, (pixel_id, subject))
+        return self._db.changes() + self._change(PURGE, pixel_id, subject, now)
+
+    def _change(self, statement: str, pixel_id: str, subject: bytes, now: float) -> int:
+        """Change the subject's items that are under no lease; the ended lease of one must not settle it any more."""
+        changed = list(self._db.execute(statement, (pixel_id, subject, now)))
+        self._db.executemany(LOSE, [(seq,) for seq, _ in changed])
+        self.touched.update(destination for _, destination in changed)
+        return len(changed)
 
     def let_go(self, holder: str) -> None:
         """End every lease of the holder."""
@@ -175,11 +219,13 @@ class Store:
         waiting = Counter({destination: number for destination, number, _ in rows})
         oldest_at = {destination: at for destination, _, at in rows}
         leased = Counter(dict(self._db.execute(LEASED, (now,))))
+        held = Counter(dict(self._db.execute(HELD, (now,))))
         dead = Counter(dict(self._db.execute(DEAD)))
         return {
             name: Depth(
-                ready=waiting[name] - leased[name],
+                ready=waiting[name] - leased[name] - held[name],
                 leased=leased[name],
+                held=held[name],
                 dead=dead[name],
                 oldest_at=oldest_at.get(name),
             )
