@@ -91,7 +91,7 @@ async def test_text_that_is_no_unicode_is_still_shown(admin: httpx.AsyncClient, 
 
 async def test_outbox_tells_its_depth_by_destination(admin: httpx.AsyncClient, view: View) -> None:
     view.depths = {"conversions_api": Depth(ready=2, leased=1, dead=3, oldest_at=4.5)}
-    depth = {"ready": 2, "leased": 1, "dead": 3, "oldest_at": 4.5}
+    depth = {"ready": 2, "leased": 1, "held": 0, "dead": 3, "oldest_at": 4.5}
     assert (await admin.get("/api/outbox")).json() == {"conversions_api": depth}
 
 

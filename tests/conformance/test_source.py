@@ -9,15 +9,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.sources.backends import BACKENDS, Backend, Servers, close, redis_server
-from tests.sources.dead_backends import DEAD
+from tests.sources.dead_backends import DEAD, HUGE_CUSTOMERS
 from tests.sources.postgres import postgres
 
 from pixeltwin import kinds
 from pixeltwin.capi.normalize import hashes
 from pixeltwin.enrich.guarded import Guarded
-from pixeltwin.enrich.source import Source
+from pixeltwin.enrich.source import CacheSettings, Source
 
-CANARY = {"email": "Canary.Person@example.com", "phone": "+1 202-555-0198", "first": "Canariella", "number": "id-73"}
+CANARY = {
+    "email": "Canary.Person@example.com",
+    "phone": "+1 202-555-0198",
+    "first": "Canariella",
+    "number": "id-73",
+    "plan": "gold",
+    "ltv": "129.90",
+    "note": "call +1 202-555-0198 or write to canary.person@example.com",
+    "orders": "3",
+}
 CUSTOMERS = {
     "cust-1": CANARY,
     "42": {**CANARY, "email": "second@example.com"},
@@ -115,6 +124,30 @@ async def test_everything_that_is_mapped_comes_out_hashed(source: Source) -> Non
     assert found["cust-1"].user_data == expected
 
 
+async def test_custom_data_and_facts_come_out_readable(source: Source) -> None:
+    found = await source.look_up(CUSTOMERS)
+    for profile in found.values():
+        assert profile.custom_data == {"plan": "gold", "predicted_ltv": 129.9}
+        assert profile.facts == {"orders": "3", "plan": "gold"}
+
+
+async def test_an_address_among_them_is_left_out_and_named(source: Source, request: pytest.FixtureRequest) -> None:
+    found = await source.look_up(["cust-1"])
+    is_stored = "embedded" in request.node.name  # the store has never taken it
+    assert found["cust-1"].left_out == (() if is_stored else ("custom_data.remark",))
+
+
+async def test_what_is_remembered_has_all_of_it(backend: Backend) -> None:
+    again = Backend(backend.settings.model_copy(update={"cache": CacheSettings()}), backend.base, backend.count)
+    source = again.open()
+    first = await source.look_up(["cust-1", "nobody"])
+    asked = len(backend.count)
+    assert await source.look_up(["cust-1", "nobody"]) == first
+    assert first["cust-1"].facts
+    assert len(backend.count) == asked
+    await source.close()
+
+
 async def test_a_look_up_costs_one_query(backend: Backend, source: Source, request: pytest.FixtureRequest) -> None:
     await source.look_up(["42"])  # which may greet the server, too
     before = len(backend.count)
@@ -181,6 +214,18 @@ async def test_what_cannot_answer_raises_an_os_error_in_time(name: str, tmp_path
             await ask(backend)
         assert time.monotonic() - began < 3  # of which 0.3 s are the source's time-out
         assert "customer-x" not in str(caught.value)
+        assert not PLAINTEXT.search(str(caught.value).encode())
+
+
+@pytest.mark.parametrize("name", HUGE_CUSTOMERS)
+async def test_ten_megabytes_of_a_customer_are_left_out_in_time(name: str, tmp_path: Path, servers: Servers) -> None:
+    async with HUGE_CUSTOMERS[name](tmp_path, servers) as backend:
+        source, began = backend.open(), time.monotonic()
+        found = await source.look_up(["customer"])
+        assert time.monotonic() - began < 3
+        assert found["customer"].is_empty
+        assert set(found["customer"].left_out) == {"user_data.em", "custom_data.plan", "profile.segment"}
+        await close(source)
 
 
 async def ask(backend: Backend) -> None:

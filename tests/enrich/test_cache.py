@@ -54,3 +54,17 @@ def test_no_key_is_kept_in_clear():
     known, _ = cache()
     known.remember(["someone@example.com"], {})
     assert "someone" not in repr(known.__dict__)
+
+
+def test_what_was_forgotten_is_asked_for_again():
+    known, _ = cache()
+    known.remember(["a", "b"], {"a": ALEX})
+    known.forget(["a", "never seen"])
+    assert known.split(["a", "b"]) == ({}, ["a"])
+
+
+def test_custom_data_and_facts_are_remembered_too():
+    known, _ = cache()
+    profile = Profile({}, {"plan": "gold"}, {"orders": 3}, ("custom_data.note",))
+    known.remember(["a"], {"a": profile})
+    assert known.split(["a"]) == ({"a": profile}, [])

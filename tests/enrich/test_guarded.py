@@ -8,9 +8,10 @@ import pytest
 from pixeltwin.capi.normalize import hashes
 from pixeltwin.enrich.breaker import FAILURES, REST_SECONDS
 from pixeltwin.enrich.guarded import Guarded
-from pixeltwin.enrich.source import Row, SourceSettings
+from pixeltwin.enrich.source import Profile, Row, SourceSettings
 
 EMAIL = "alex@example.com"
+KNOWN = {"a": {"email": EMAIL}, "never asked": {"email": EMAIL}}
 
 
 class Clock:
@@ -23,16 +24,16 @@ class Clock:
 class Rows:
     """A query that remembers what it was asked, and fails when told to."""
 
-    def __init__(self, error: BaseException | None = None, seconds: float = 0) -> None:
+    def __init__(self, known: Mapping[str, Row] = KNOWN, *, error: BaseException | None = None, seconds=0.0) -> None:
         self.asked: list[list[str]] = []
-        self.error, self.seconds = error, seconds
+        self.known, self.error, self.seconds = known, error, seconds
 
     async def fetch(self, keys: Collection[str]) -> Mapping[str, Row]:
         self.asked.append(list(keys))
         await asyncio.sleep(self.seconds)
         if self.error:
             raise self.error
-        return {"a": {"email": EMAIL}, "never asked": {"email": EMAIL}}
+        return self.known
 
     async def close(self) -> None: ...
 
@@ -82,7 +83,7 @@ async def test_a_slow_source_is_given_up_after_its_timeout():
 
 @pytest.mark.parametrize("error", [ValueError(EMAIL), KeyError(EMAIL), RecursionError(), OSError("down")])
 async def test_whatever_goes_wrong_is_an_os_error_without_values(error):
-    source, _ = guarded(Rows(error))
+    source, _ = guarded(Rows(error=error))
     with pytest.raises(OSError) as caught:  # noqa: PT011 - the words differ
         await source.look_up(["a"])
     assert EMAIL not in str(caught.value)
@@ -90,7 +91,7 @@ async def test_whatever_goes_wrong_is_an_os_error_without_values(error):
 
 
 async def test_a_failure_is_not_remembered_as_a_miss():
-    rows = Rows(OSError("down"))
+    rows = Rows(error=OSError("down"))
     source, _ = guarded(rows)
     with pytest.raises(OSError, match="down"):
         await source.look_up(["a"])
@@ -99,7 +100,7 @@ async def test_a_failure_is_not_remembered_as_a_miss():
 
 
 async def test_a_source_that_keeps_failing_is_left_alone_for_a_while():
-    rows = Rows(OSError("down"))
+    rows = Rows(error=OSError("down"))
     source, clock = guarded(rows)
     for _ in range(FAILURES + 3):
         with pytest.raises(OSError, match=r"down|left alone"):
@@ -125,3 +126,30 @@ async def test_a_look_up_can_be_cancelled():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_custom_data_and_facts_come_out_beside_the_hashes():
+    source, _ = guarded(Rows(), map={}, profile=["email"], custom_data={"plan": "plan"})
+    assert (await source.look_up(["a"]))["a"] == Profile(left_out=("profile.email",))
+    source, _ = guarded(Rows({"a": {"plan": "gold", "orders": 3}}), profile=["orders"], custom_data={"plan": "plan"})
+    assert (await source.look_up(["a"]))["a"] == Profile({}, {"plan": "gold"}, {"orders": 3})
+
+
+async def test_what_changed_is_asked_for_again():
+    rows = Rows()
+    source, _ = guarded(rows)
+    await source.look_up(["a", "b"])
+    source.changed(["a"])
+    await source.look_up(["a", "b"])
+    assert rows.asked == [["a", "b"], ["a"]]
+
+
+async def test_an_answer_that_a_change_overtook_is_not_remembered():
+    rows = Rows(seconds=0.05)
+    source, _ = guarded(rows)
+    asking = asyncio.create_task(source.look_up(["a"]))
+    await asyncio.sleep(0.01)
+    source.changed(["a"])
+    await asking
+    await source.look_up(["a"])
+    assert rows.asked == [["a"], ["a"]]

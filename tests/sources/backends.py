@@ -28,7 +28,11 @@ from tests.sources.postgres import fill_table
 
 type Customers = Mapping[str, Mapping[str, str]]
 MAP = {"em": "email", "ph": "phone", "fn": "first", "external_id": "number"}
-SQL = "SELECT id, email, phone, first, number FROM customers WHERE id IN :customer_id"
+CUSTOM_DATA = {"plan": "plan", "predicted_ltv": "ltv", "remark": "note"}
+FACTS = ["orders", "plan"]
+COLUMNS = ("email", "phone", "first", "number", "plan", "ltv", "note", "orders")
+TAKEN = {"map": MAP, "custom_data": CUSTOM_DATA, "profile": FACTS}
+SQL = f"SELECT id, {', '.join(COLUMNS)} FROM customers WHERE id IN :customer_id"  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True)
@@ -90,11 +94,13 @@ def redis_server(folder: Path) -> Iterator[str | None]:
 
 @asynccontextmanager
 async def embedded(folder: Path, servers: Servers, customers: Customers) -> AsyncIterator[Backend]:
-    store = EmbeddedSource(folder / "customers.db")
+    settings = chosen("embedded", path="customers.db", **TAKEN)
+    store = EmbeddedSource(folder / "customers.db", settings.columns)
     for key, row in customers.items():
-        await store.put(key, {name: row[column] for name, column in MAP.items()})
+        person, custom_data = ({name: row[at] for name, at in columns.items()} for columns in (MAP, CUSTOM_DATA))
+        await store.put(key, person, custom_data, {name: row[name] for name in FACTS})
     await store.close()
-    yield Backend(chosen("embedded", path="customers.db"), folder, watch=_watch_store)
+    yield Backend(settings, folder, watch=_watch_store)
 
 
 def _watch_store(source: Any, count: list[str]) -> None:
@@ -102,13 +108,13 @@ def _watch_store(source: Any, count: list[str]) -> None:
         count.append(statement)
         return True
 
-    source.query._store._connection.exec_trace = trace
+    source.query._store._reader.connection.exec_trace = trace
 
 
 @asynccontextmanager
 async def csv_file(folder: Path, servers: Servers, customers: Customers) -> AsyncIterator[Backend]:
     write_csv(folder / "customers.csv", customers)
-    yield Backend(chosen("csv", path="customers.csv", map=MAP), folder, watch=_watch_nothing)
+    yield Backend(chosen("csv", path="customers.csv", **TAKEN), folder, watch=_watch_nothing)
 
 
 def _watch_nothing(source: Any, count: list[str]) -> None:
@@ -124,25 +130,25 @@ def _watch_nothing(source: Any, count: list[str]) -> None:
 def write_csv(path: Path, customers: Customers) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("id", *MAP.values()))
-        writer.writerows((key, *(row[name] for name in MAP.values())) for key, row in customers.items())
+        writer.writerow(("id", *COLUMNS))
+        writer.writerows((key, *(row[name] for name in COLUMNS)) for key, row in customers.items())
 
 
 @asynccontextmanager
 async def sqlite(folder: Path, servers: Servers, customers: Customers) -> AsyncIterator[Backend]:
     connection = sqlite3.connect(folder / "crm.db")
-    connection.execute("CREATE TABLE customers(id TEXT PRIMARY KEY, email, phone, first, number)")
-    rows = ((key, *(row[name] for name in MAP.values())) for key, row in customers.items())
-    connection.executemany("INSERT INTO customers VALUES(?, ?, ?, ?, ?)", rows)
+    connection.execute(f"CREATE TABLE customers(id TEXT PRIMARY KEY, {', '.join(COLUMNS)})")
+    rows = ((key, *(row[name] for name in COLUMNS)) for key, row in customers.items())
+    connection.executemany(f"INSERT INTO customers VALUES(?{', ?' * len(COLUMNS)})", rows)
     connection.commit()
     connection.close()
-    yield Backend(chosen("sql", url="sqlite:///crm.db", query=SQL, map=MAP), folder, watch=_watch_sql)
+    yield Backend(chosen("sql", url="sqlite:///crm.db", query=SQL, **TAKEN), folder, watch=_watch_sql)
 
 
 @asynccontextmanager
 async def postgresql(folder: Path, servers: Servers, customers: Customers) -> AsyncIterator[Backend]:
     await fill_table(servers.postgres, "customers", customers)
-    yield Backend(chosen("sql", url=servers.postgres, query=SQL, map=MAP), folder, watch=_watch_sql)
+    yield Backend(chosen("sql", url=servers.postgres, query=SQL, **TAKEN), folder, watch=_watch_sql)
 
 
 def _watch_sql(source: Any, count: list[str]) -> None:
@@ -162,7 +168,7 @@ async def http_batch(folder: Path, servers: Servers, customers: Customers) -> As
         return JSONResponse({key: nested(customers[key]) for key in keys if key in customers})
 
     async with serving(Starlette(routes=[Route("/customers", answer, methods=["POST"])]), "127.0.0.1", 0) as url:
-        yield Backend(chosen("http", batch_url=f"{url}/customers", map=DOTTED), folder, count)
+        yield Backend(chosen("http", batch_url=f"{url}/customers", **DOTTED), folder, count)
 
 
 @asynccontextmanager
@@ -175,16 +181,21 @@ async def http_single(folder: Path, servers: Servers, customers: Customers) -> A
         return JSONResponse(nested(customers[key])) if key in customers else Response(status_code=404)
 
     async with serving(Starlette(routes=[Route("/customer", answer)]), "127.0.0.1", 0) as url:
-        yield Backend(chosen("http", url=f"{url}/customer?id={{key}}", map=DOTTED, timeout="5s"), folder, count)
+        yield Backend(chosen("http", url=f"{url}/customer?id={{key}}", **DOTTED, timeout="5s"), folder, count)
 
 
-DOTTED = {"em": "contact.email", "ph": "contact.phones.0", "fn": "first", "external_id": "number"}
+DOTTED = {
+    "map": {"em": "contact.email", "ph": "contact.phones.0", "fn": "first", "external_id": "number"},
+    "custom_data": {"plan": "stats.plan", "predicted_ltv": "stats.ltv", "remark": "note"},
+    "profile": {"orders": "stats.orders", "plan": "stats.plan"},
+}
 
 
 def nested(row: Mapping[str, str]) -> Mapping[str, Any]:
     """A customer as services answer."""
     contact = {"email": row["email"], "phones": [row["phone"]]}
-    return {"contact": contact, "first": row["first"], "number": row["number"]}
+    stats = {"plan": row["plan"], "ltv": row["ltv"], "orders": row["orders"]}
+    return {"contact": contact, "first": row["first"], "number": row["number"], "note": row["note"], "stats": stats}
 
 
 @asynccontextmanager
@@ -192,7 +203,7 @@ async def redis_hash(folder: Path, servers: Servers, customers: Customers) -> As
     async with emptied(servers.redis) as client:
         for key, row in customers.items():
             await client.hset(f"c:{key}", mapping=dict(row))
-    yield Backend(chosen("redis", url=servers.redis, prefix="c:", map=MAP), folder, watch=_watch_redis)
+    yield Backend(chosen("redis", url=servers.redis, prefix="c:", **TAKEN), folder, watch=_watch_redis)
 
 
 @asynccontextmanager
@@ -200,7 +211,7 @@ async def redis_json(folder: Path, servers: Servers, customers: Customers) -> As
     async with emptied(servers.redis) as client:
         for key, row in customers.items():
             await client.set(f"c:{key}", orjson.dumps(row))
-    settings = chosen("redis", url=servers.redis, prefix="c:", format="json", map=MAP)
+    settings = chosen("redis", url=servers.redis, prefix="c:", format="json", **TAKEN)
     yield Backend(settings, folder, watch=_watch_redis)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,15 @@ async def test_a_file_too_big_for_memory_is_refused(tmp_path):
         await source.look_up(["k"])
     assert "embedded" in str(logs)
     await source.close()
+
+
+async def test_a_source_can_be_closed_while_a_long_file_is_read(tmp_path):
+    rows = (f"k{number},person{number}@example.com" for number in range(100_000))
+    (tmp_path / "c.csv").write_text("\n".join(["id,em", *rows]))
+    source = opened(tmp_path, timeout="20ms")
+    with capture_logs() as logs, pytest.raises(OSError, match="no answer within"):
+        await source.look_up(["k1"])
+    began = time.perf_counter()
+    await source.close()
+    assert time.perf_counter() - began < 0.5
+    assert logs == []

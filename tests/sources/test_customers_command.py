@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pixeltwin.capi.normalize import hashes
+from pixeltwin.cli.customer_store import typed
 from pixeltwin.cli.customers import app
 from pixeltwin.enrich.source import Profile
 from pixeltwin.sources.embedded.store import Store
@@ -16,6 +17,9 @@ pixels: [{ id: "1234567890123456", access_token: "${SHOP_TOKEN}" }]
 elements: { customer_id: { signed_cookie: uid, key: "${UID_KEY}" } }
 sources:
   customers: { kind: embedded, path: c.db, key: customer_id, map: { em: mail }, default_country: DE }
+"""
+ORDERS = """
+  customers: { kind: embedded, path: c.db, key: customer_id, map: {}, custom_data: { value: total }, profile: [orders] }
 """
 OTHER = "  others: { kind: embedded, path: others.db, key: customer_id }\n"
 EMAIL = "canary@example.com"
@@ -49,6 +53,32 @@ def test_import_stores_a_file_by_the_source_s_own_map_and_country(config, tmp_pa
     assert known(config, "k1") == {
         "k1": Profile({"em": hashes("em", EMAIL), "ph": hashes("ph", "0151 23456789", "DE")})
     }
+
+
+def test_import_stores_what_the_source_names_of_custom_data_and_facts(config, tmp_path):
+    config.write_text(CONFIG[: CONFIG.index("  customers:")] + ORDERS)
+    (tmp_path / "crm.csv").write_text(f"customer_id,mail,em,total,orders\nk1,{EMAIL},{EMAIL},24.90,{EMAIL}\n")
+    code, output = run("import", tmp_path / "crm.csv", "-c", config)
+    assert (code, "profile.orders: 1 values cannot be used" in output) == (0, True), output
+    assert known(config, "k1") == {"k1": Profile({}, {"value": 24.9})}
+
+
+def test_put_takes_custom_data_and_facts_with_numbers_as_numbers(config):
+    config.write_text(CONFIG[: CONFIG.index("  customers:")] + ORDERS)
+    assert run("put", "k1", "custom_data.value=24.90", "profile.orders=3", "-c", config) == (0, "")
+    assert known(config, "k1") == {"k1": Profile({}, {"value": 24.9}, {"orders": 3})}
+    code, output = run("put", "k1", "custom_data.value=5", f"profile.orders={EMAIL}", "-c", config)
+    assert (code, output) == (0, "profile.orders cannot be used and was left out ")
+    assert known(config, "k1") == {"k1": Profile({}, {"value": 5.0})}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("3", 3), ("3.5", 3.5), ("true", True), ("007", "007"), ("null", "null"), ("[1]", "[1]"), ("a", "a")],
+)
+def test_a_word_of_the_command_line_is_what_json_makes_of_it_or_text(text, value):
+    assert typed(text) == value
+    assert type(typed(text)) is type(value)
 
 
 def test_import_takes_names_of_columns(config, tmp_path):
@@ -92,6 +122,8 @@ def test_a_source_is_chosen_by_name_where_there_are_several(config):
         (("put", "k", "canary@example.com"), "Meta's keys"),
         (("put", "k\x01", "em=canary@example.com"), "printable"),
         (("put", "k", "em=canary"), "nothing"),
+        (("put", "k", "profile.age=canary"), "does not take it"),
+        (("put", "k", "custom_data.=canary"), "Meta's keys"),
         (("import", "nowhere.csv"), "nowhere.csv"),
         (("import", "nowhere.csv", "--map", "mail=em"), "Meta's keys"),
         (("forget", "k", "--source", "x"), "--source"),

@@ -9,6 +9,7 @@ import pytest
 from pixeltwin.sources import sql
 from pixeltwin.sources.sql import Settings, bound
 from tests.sources.backends import close
+from tests.sources.postgres import postgres
 
 
 def chosen(query: str, **options) -> Settings:
@@ -62,6 +63,29 @@ async def test_a_column_that_the_query_lacks_is_named(crm, tmp_path):
     with pytest.raises(OSError, match="no column 'id'"):
         await source.look_up(["7"])
     await close(source)
+
+
+async def test_postgresql_s_types_become_json_s():
+    query = """
+        SELECT 'k' AS id, 129.90::numeric AS total, date '2024-02-29' AS since, true AS vip, 3::bigint AS orders,
+               9007199254740993 AS big, '00000000-0000-0000-0000-000000000007'::uuid AS id2, 'NaN'::numeric AS ratio,
+               ARRAY[1, 2] AS tags
+        WHERE 'k' IN :keys
+    """
+    facts = ["since", "vip", "orders", "big", "id2", "ratio", "tags"]
+    with postgres() as dsn:
+        source = sql.open_source(chosen(query, url=dsn, custom_data={"value": "total"}, profile=facts), Path())
+        found = (await source.look_up(["k"]))["k"]
+        await close(source)
+    assert found.custom_data == {"value": 129.9}
+    assert found.facts == {
+        "since": "2024-02-29",
+        "vip": True,
+        "orders": 3,
+        "big": "9007199254740993",
+        "id2": "00000000-0000-0000-0000-000000000007",
+    }
+    assert found.left_out == ("profile.ratio", "profile.tags")
 
 
 async def test_the_database_is_only_read(crm, tmp_path):

@@ -1,4 +1,4 @@
-"""The admin listener's routes. All of them read; none changes anything."""
+"""The admin listener's routes. These here read; what changes something is in `customers.py`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from pixeltwin.admin import records
+from pixeltwin.admin.customers import Customers, CustomersView
 from pixeltwin.admin.guard import Guard
 from pixeltwin.admin.records import Filter, Json
 from pixeltwin.admin.stream import changes
@@ -50,14 +51,19 @@ class AdminView(Protocol):
         """Why the gateway cannot take hits; None when it can."""
 
 
-def create_app(view: AdminView, *, hosts: Collection[str] = ()) -> Starlette:
-    """The app. `hosts` are the names it answers to besides loopback's, such as the one it listens on."""
+def create_app(view: AdminView, *, hosts: Collection[str] = (), customers: CustomersView | None = None) -> Starlette:
+    """The app. `hosts` are the names it answers to besides loopback's, such as the one it listens on.
+
+    Without `customers` nothing can be written.
+    """
     admin = Admin(view)
     pages = [Route(path, _file(*file)) for path, file in FILES.items()]
     api = [Route(path, endpoint) for path, endpoint in admin.endpoints().items()]
+    writing = Customers(customers).routes() if customers else []
+    token = (lambda: customers.admin_token) if customers else None
     app = Starlette(
-        routes=[*pages, *api],
-        middleware=[Middleware(Guard, hosts=hosts)],
+        routes=[*pages, *api, *writing],
+        middleware=[Middleware(Guard, hosts=hosts, token=token)],
         exception_handlers={HTTPException: _error},
     )
     app.state.stopping = admin.stopping
@@ -127,7 +133,7 @@ def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]
 
 async def _error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  what it is registered for
-    return Json({"error": error.detail}, error.status_code)
+    return Json({"error": error.detail}, error.status_code, headers=error.headers)
 
 
 def _number(request: Request, name: str, default: int) -> int:

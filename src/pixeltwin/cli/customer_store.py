@@ -1,10 +1,16 @@
-"""What `pixeltwin customers` does. Everything is hashed before it is written; no message repeats a value."""
+"""What `pixeltwin customers` does. No message repeats a value.
+
+What Meta matches people by is hashed before it is written. Custom data and facts stay readable, as far as the source's
+settings name them.
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import orjson
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -12,7 +18,9 @@ from rich.text import Text
 
 from pixeltwin.capi.normalize import NORMALIZERS
 from pixeltwin.config import load_config
+from pixeltwin.enrich.source import SAME_NAMES, Columns
 from pixeltwin.sources import embedded
+from pixeltwin.sources.embedded.customer import Customer
 from pixeltwin.sources.embedded.importing import KEY_COLUMNS, Report, import_customers
 from pixeltwin.sources.embedded.store import Store
 
@@ -35,7 +43,7 @@ def import_file(
                 file,
                 store,
                 key=(key,) if key else (settings.key, *KEY_COLUMNS),
-                columns={**settings.map, **given},
+                columns=importable(settings, given),
                 default_country=settings.default_country,
                 progress=lambda done: bar.update(task, completed=done),
             )
@@ -46,18 +54,19 @@ def import_file(
 
 
 def put_customer(key: str, values: Iterable[str], config: Path, *, source: str | None = None) -> int:
-    """Store one customer."""
+    """Store one customer; what cannot be used is named."""
     settings, path = find_store(config, source)
-    person = pairs(values)
+    customer = customer_of(key, values)
 
-    async def work() -> None:
-        store = embedded.EmbeddedSource(path, settings.default_country)
+    async def work() -> list[str]:
+        store = embedded.EmbeddedSource(path, settings.columns, settings.default_country)
         try:
-            await store.put(key, person)
+            return await store.put_all([customer])
         finally:
             await store.close()
 
-    asyncio.run(work())
+    for name in asyncio.run(work()):
+        typer.echo(f"{name} cannot be used and was left out", err=True)
     return FINE
 
 
@@ -85,6 +94,12 @@ def find_store(config: Path, name: str | None) -> tuple[embedded.Settings, Path]
     return stores[name], loaded.base / stores[name].path
 
 
+def importable(settings: embedded.Settings, given: Mapping[str, str]) -> Columns:
+    """The columns to import: those of the settings, those that bear Meta's names, and what was given besides."""
+    named = {} if settings.map == {} else {**SAME_NAMES, **(settings.map or {})}
+    return replace(settings.columns, user_data={**named, **given})
+
+
 def pairs(texts: Iterable[str]) -> Mapping[str, str]:
     """`em=…` as what it says, by Meta's keys. Raises `ValueError`, which does not repeat the value."""
     found = {}
@@ -94,6 +109,29 @@ def pairs(texts: Iterable[str]) -> Mapping[str, str]:
             raise ValueError(f"write em=… with one of Meta's keys: {', '.join(NORMALIZERS)}")
         found[name] = value
     return found
+
+
+def customer_of(key: str, texts: Iterable[str]) -> Customer:
+    """`em=…`, `custom_data.plan=…` and `profile.orders=…` as a customer. Raises `ValueError` as `pairs` does."""
+    readable: dict[str, dict[str, Any]] = {"custom_data": {}, "profile": {}}
+    person = []
+    for text in texts:
+        name, _, value = text.partition("=")
+        place, _, inner = name.partition(".")
+        if place in readable and inner:
+            readable[place][inner] = typed(value)
+        else:
+            person.append(text)
+    return Customer(key, pairs(person), readable["custom_data"], readable["profile"])
+
+
+def typed(text: str) -> Any:
+    """A number, true or false as such, the rest as text."""
+    try:
+        value = orjson.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float) else text
 
 
 def tell(report: Report, console: Console) -> None:

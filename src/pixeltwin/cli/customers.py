@@ -31,7 +31,12 @@ def import_(
 @app.command()
 def put(
     key: Annotated[str, typer.Argument(help="The customer's key.")],
-    values: Annotated[list[str], typer.Argument(metavar="em=…", help="What is known, by Meta's keys.")],
+    values: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="em=…", help="What is known, by Meta's keys; profile.orders=3 and custom_data.plan=… too."
+        ),
+    ],
     config: ConfigFile,
     source: SourceName = None,
 ) -> None:

@@ -17,12 +17,16 @@ class Known:
 
 
 class ProfileCache:
-    """Profiles by the digest of their key, so that a long key costs no more than any other."""
+    """Profiles by the digest of their key, so that a long key costs no more than any other.
+
+    A profile is bounded: so many hashes a key, and `plain.ROOM` bytes of what stays readable.
+    """
 
     def __init__(self, settings: CacheSettings, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._clock = clock
         self._known: OrderedDict[bytes, Known] = OrderedDict()
+        self.generation = 0  # counts what was forgotten: an answer that was on its way meanwhile must not be remembered
 
     def __len__(self) -> int:
         return len(self._known)
@@ -47,6 +51,12 @@ class ProfileCache:
             self._known.move_to_end(_digest(key))
         while len(self._known) > settings.max:
             self._known.popitem(last=False)
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Know nothing of these keys."""
+        self.generation += 1
+        for key in keys:
+            self._known.pop(_digest(key), None)
 
     def _get(self, key: str) -> Known | None:
         digest = _digest(key)

@@ -19,7 +19,7 @@ def is_askable(key: str) -> bool:
 
 
 class Guarded:
-    """A `Source` made of a kind's query. Plaintext rows live inside `look_up` alone; what stays are hashes."""
+    """A `Source` made of a kind's query. Rows live inside `look_up` alone; what stays are profiles."""
 
     def __init__(self, query: Query, settings: SourceSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.query = query
@@ -34,9 +34,16 @@ class Guarded:
         if self._cache is None:
             return await self._ask(asked)
         known, unknown = self._cache.split(asked)
+        generation = self._cache.generation
         found = await self._ask(unknown)
-        self._cache.remember(unknown, found)
+        if generation == self._cache.generation:
+            self._cache.remember(unknown, found)
         return known | found
+
+    def changed(self, keys: Collection[str]) -> None:
+        """Customers were written or removed: what is remembered of them counts no longer."""
+        if self._cache is not None:
+            self._cache.forget(keys)
 
     async def close(self) -> None:
         await self.query.close()

@@ -1,9 +1,14 @@
-"""What the browser said and what we know, as one user_data."""
+"""What the browser said and what we know, as one user_data and one custom_data."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
 
-from pixeltwin.capi.event import HASHED_PARTS, UserData
-from pixeltwin.enrich.source import Profile
+from pydantic import BaseModel
+
+from pixeltwin.capi.event import HASHED_PARTS, CustomData, UserData
+from pixeltwin.enrich.source import Profile, Scalar
+
+MONEY: Final = ("value", "currency", "predicted_ltv", "net_revenue")  # what a browser could make up
 
 
 def merge(given: UserData, profiles: Iterable[Profile]) -> UserData:
@@ -18,7 +23,35 @@ def merge(given: UserData, profiles: Iterable[Profile]) -> UserData:
     return UserData.model_validate(merged)
 
 
-def added(given: UserData, merged: UserData) -> list[str]:
-    """The keys that carry more than the browser gave."""
-    before, after = given.model_dump(exclude_none=True), merged.model_dump(exclude_none=True)
-    return [key for key, value in after.items() if before.get(key) != value]
+def merged_custom_data(
+    given: CustomData | None, profiles: Iterable[Profile], *, overrides: bool = False
+) -> CustomData | None:
+    """The browser's own values, and the profiles' where it gave none; None when there is nothing at all.
+
+    With `overrides` the profiles' values win, and no amount of the browser's counts, even where they know none: what a
+    verified purchase is worth, the order alone says.
+    """
+    stays = {name: value for name, value in _values(given).items() if not (overrides and name in MONEY)}
+    found: dict[str, Scalar] = {}
+    for profile in profiles:
+        found |= _additions(profile, found if overrides else {**stays, **found})
+    gone = dict.fromkeys(_values(given).keys() - stays.keys())
+    return (given or CustomData()).model_copy(update={**gone, **found}) if stays or found else None
+
+
+def added(given: BaseModel | None, merged: BaseModel | None) -> list[str]:
+    """The names that carry more than the browser gave, or something else."""
+    before = _values(given)
+    return [name for name, value in _values(merged).items() if before.get(name) != value]
+
+
+def _additions(profile: Profile, known: Mapping[str, Any]) -> dict[str, Scalar]:
+    """What the profile knows besides; no amount where it is of another currency than what is known."""
+    given, ours = known.get("currency"), profile.custom_data.get("currency")
+    is_foreign = None not in (given, ours) and str(given).upper() != ours
+    unwanted = {*known, *(MONEY if is_foreign else ())}
+    return {name: value for name, value in profile.custom_data.items() if name not in unwanted}
+
+
+def _values(model: BaseModel | None) -> dict[str, Any]:
+    return model.model_dump(exclude_none=True) if model else {}

@@ -1,6 +1,6 @@
 """From a customer's row to a profile: the one place where plaintext from a source becomes hashes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal
@@ -8,31 +8,27 @@ from functools import lru_cache
 from typing import Any, Final
 
 from pixeltwin.capi.normalize import hashes, is_country, normalise
-from pixeltwin.enrich.source import Profile, Row
+from pixeltwin.enrich.plain import is_absent, plain_values
+from pixeltwin.enrich.source import Columns, Profile, Row
 
 type Hasher = Callable[[str, str, str | None], tuple[str, ...]]  # as `hashes` of capi.normalize
 
 TEXTUAL: Final = (str, int, Decimal, date)  # what a database or JSON may hold for a name, a number, a birthday
+EVERY_KEY: Final = Columns()  # of Meta's, under its own name
 MAX_VALUES: Final = 10  # of one key: several e-mail addresses are plausible, hundreds are a mistake
 
 
 def profile_of(
-    row: Row, columns: Mapping[str, str], default_country: str | None = None, hashes: Hasher = hashes
+    row: Row, columns: Columns = EVERY_KEY, default_country: str | None = None, hashes: Hasher = hashes
 ) -> Profile:
-    """The hashes of a row; `columns` says where each of Meta's keys is.
+    """What is known of a row's customer: hashes by Meta's key, and what may stay readable.
 
     The row's own country goes before the default one where a phone number lacks its country code.
     """
-    values = {name: texts for name, path in columns.items() if (texts := texts_of(value_at(row, path)))}
-    country = _country(values.get("country", ())) or default_country
-    user_data = {}
-    for name, texts in values.items():
-        found = hashes(name, texts[0], country)
-        if len(texts) > 1:
-            found = tuple(dict.fromkeys(value for text in texts for value in hashes(name, text, country)))
-        if found:
-            user_data[name] = found
-    return Profile(user_data)
+    user_data = _user_data(row, columns.user_data, default_country, hashes)
+    unusable = _unusable(row, columns.user_data, user_data)
+    plain = plain_values(_values(row, columns.custom_data), _values(row, columns.facts))
+    return Profile(user_data, plain.custom_data, plain.facts, (*unusable, *plain.left_out))
 
 
 def value_at(row: Row, path: str) -> Any:
@@ -52,6 +48,31 @@ def texts_of(value: Any) -> tuple[str, ...]:
     items = value[:MAX_VALUES] if isinstance(value, list | tuple) else (value,)
     texts = (str(item) for item in items if isinstance(item, TEXTUAL) and not isinstance(item, bool))
     return tuple(text for text in texts if text)
+
+
+def _user_data(
+    row: Row, columns: Mapping[str, str], default_country: str | None, hashes: Hasher
+) -> dict[str, tuple[str, ...]]:
+    values = {name: texts for name, path in columns.items() if (texts := texts_of(value_at(row, path)))}
+    country = _country(values.get("country", ())) or default_country
+    user_data = {}
+    for name, texts in values.items():
+        found = hashes(name, texts[0], country)
+        if len(texts) > 1:
+            found = tuple(dict.fromkeys(value for text in texts for value in hashes(name, text, country)))
+        if found:
+            user_data[name] = found
+    return user_data
+
+
+def _unusable(row: Row, columns: Mapping[str, str], user_data: Collection[str]) -> list[str]:
+    """The names of what the row has and was not hashed."""
+    missing = [name for name in columns if name not in user_data]
+    return [f"user_data.{name}" for name in missing if not is_absent(value_at(row, columns[name]))]
+
+
+def _values(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:
+    return {name: value_at(row, path) for name, path in columns.items()}
 
 
 def _child(node: Any, step: str) -> Any:

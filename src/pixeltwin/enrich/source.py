@@ -1,23 +1,56 @@
 """The contract of a source of customer data. Kinds are the files of `sources/`; `guarded.py` makes them Sources."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Protocol
+from typing import Annotated, Any, Final, Protocol, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pixeltwin.capi.normalize import NORMALIZERS, is_country
+from pixeltwin.expressions import AT_ADMISSION, Expression, expression_type
 from pixeltwin.kinds import FROZEN, KindSettings
 from pixeltwin.units import Duration, wrong
 
 type Row = Mapping[str, Any]  # one customer's plaintext as a source has it: lives for one await, is never kept
+type Scalar = str | int | float | bool
+
+SAME_NAMES: Final = {name: name for name in NORMALIZERS}
+LISTS: Final = frozenset({"content_ids", "contents"})  # of custom_data
+FACT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # what can stand behind `profile.` in an expression
+LONGEST_NAME: Final = 64  # characters of a property; Meta's own have 20
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a source knows of one customer: SHA-256 values by Meta's key (`em`, `external_id`)."""
+    """What a source knows of one customer.
+
+    `user_data` has SHA-256 values by Meta's key. `custom_data` may go into the event's own, `facts` are what rules ask
+    about (`profile.orders_count`): short texts, numbers and booleans, none of them an address or a phone number.
+    `left_out` names what a row has that could not be taken: `user_data.ph`, `custom_data.note`, `profile.segment`.
+    """
 
     user_data: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    custom_data: Mapping[str, Scalar] = field(default_factory=dict)
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known but that the customer exists."""
+        return not (self.user_data or self.custom_data or self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """In which column of a row each thing is, or down which dotted path (`billing.email`).
+
+    What is under `user_data`, by Meta's key, will be hashed; `custom_data` and `facts` stay readable.
+    """
+
+    user_data: Mapping[str, str] = field(default_factory=lambda: SAME_NAMES)
+    custom_data: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_country(code: str) -> str:
@@ -34,7 +67,37 @@ def check_map(columns: Mapping[str, str]) -> Mapping[str, str]:
     return columns
 
 
-Columns = Annotated[Mapping[str, str], AfterValidator(check_map)]
+def check_custom_data(columns: Mapping[str, str]) -> Mapping[str, str]:
+    """Names of custom data on the left, none of which Meta matches people by."""
+    if columns.keys() & NORMALIZERS.keys():
+        raise wrong("choose other names: Meta's matching keys belong under `map`, where they are hashed")
+    if columns.keys() & LISTS:
+        raise wrong(f"a column is a single value: {' and '.join(sorted(LISTS))} cannot come from a source")
+    if not all(0 < len(name) <= LONGEST_NAME and name.isprintable() for name in columns):
+        raise wrong(f"write names of up to {LONGEST_NAME} characters first, such as value: total")
+    return columns
+
+
+def by_name(columns: Any) -> Any:
+    """A list of columns as facts that bear their names."""
+    is_list = isinstance(columns, list | tuple) and all(isinstance(column, str) for column in columns)
+    return {column: column for column in columns} if is_list else columns
+
+
+def check_facts(columns: Mapping[str, str]) -> Mapping[str, str]:
+    """Names that an expression can have on the left."""
+    if not all(FACT.fullmatch(name) for name in columns):
+        raise wrong("write names of letters, digits and _ first, such as { orders: stats.orders }")
+    return columns
+
+
+HashedColumns = Annotated[Mapping[str, str], AfterValidator(check_map)]
+CustomDataColumns = Annotated[Mapping[str, str], AfterValidator(check_custom_data)]
+FactColumns = Annotated[
+    Mapping[str, str],
+    BeforeValidator(by_name, json_schema_input_type=list[str] | dict[str, str]),
+    AfterValidator(check_facts),
+]
 Country = Annotated[str, AfterValidator(check_country)]
 Count = Annotated[int, Field(gt=0, le=1_000_000)]
 
@@ -53,31 +116,42 @@ class SourceSettings(KindSettings):
     """The settings of every source.
 
     `key` names the data element whose value names a customer. `map` says in which column or field each of Meta's keys
-    is (`em: email`); without it they bear Meta's names. `timeout` is for a whole look-up.
+    is (`em: email`); without it they bear Meta's names, and an empty one means that the source has no user_data.
+    `custom_data` says where properties of the event are (`value: total`), `profile` what rules may ask about:
+    `[orders_count]`, or `{ orders: stats.orders }` for `profile.orders`. Both stay as the row has them, so text stays
+    text: of a CSV file everything is. `only_when` has to hold of a hit for its customer to be looked up. `timeout` is
+    for a whole look-up.
     """
 
     model_config = ConfigDict(**FROZEN, hide_input_in_errors=True)  # a DSN has a password in it
 
     key: str
-    map: Columns = Field(default_factory=dict)
+    map: HashedColumns | None = None
+    custom_data: CustomDataColumns = Field(default_factory=dict)
+    profile: FactColumns = Field(default_factory=dict)
     default_country: Country | None = None
+    only_when: Annotated[Expression, *expression_type(AT_ADMISSION)] | None = None
     timeout: Duration = 1.0
     cache: CacheSettings | None = CacheSettings()
 
     @property
-    def columns(self) -> Mapping[str, str]:
-        """Where each of Meta's keys is."""
-        return self.map or SAME_NAMES
+    def columns(self) -> Columns:
+        """What is taken of a row."""
+        return Columns(SAME_NAMES if self.map is None else self.map, self.custom_data, self.profile)
 
-
-SAME_NAMES: Final = {name: name for name in NORMALIZERS}
+    @model_validator(mode="after")
+    def _hashed_is_not_readable(self) -> Self:
+        readable = {*self.custom_data.values(), *self.profile.values()}
+        if not readable.isdisjoint(self.columns.user_data.values()):
+            raise wrong("name other columns under custom_data and profile: one that gets hashed must not stay readable")
+        return self
 
 
 class Query(Protocol):
     """What a kind writes. It need not care for time, repetition, odd keys or failures: `Guarded` does."""
 
     async def fetch(self, keys: Collection[str]) -> Mapping[str, Row | Profile]:
-        """The customers that are known, in one query; a `Profile` where only hashes are kept.
+        """The customers that are known, in one query; a `Profile` where no plaintext is kept.
 
         Any exception means that there is no answer.
         """

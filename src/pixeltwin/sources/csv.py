@@ -5,7 +5,7 @@ A new file that is broken is refused as a whole: the last good one goes on count
 
 import asyncio
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -38,6 +38,7 @@ class CsvQuery:
         self._customers: Mapping[str, Profile] | None = None
         self._seen: Version | None = None
         self._reading: asyncio.Task[None] | None = None
+        self._closing = False
 
     async def fetch(self, keys: Collection[str]) -> Mapping[str, Profile]:
         version = await asyncio.to_thread(self._version)
@@ -50,12 +51,14 @@ class CsvQuery:
         return {key: found for key in keys if (found := self._customers.get(key))}
 
     async def close(self) -> None:
+        self._closing = True
         if self._reading:
-            await self._reading  # a thread cannot be stopped
+            await self._reading
 
     async def _read(self) -> None:
         try:
-            self._customers = await asyncio.to_thread(read_customers, self._path, self._settings)
+            reading = read_customers(self._path, self._settings, lambda: self._closing)
+            self._customers = await asyncio.to_thread(dict, reading)
         except (OSError, ValueError) as error:
             kept = "" if self._customers is None else "the last good file counts on"
             log.warning("a file of customers cannot be used", error=str(error), instead=kept)
@@ -70,21 +73,27 @@ class CsvQuery:
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def read_customers(path: Path, settings: Settings) -> dict[str, Profile]:
-    """The hashes of every row, by customer. Raises `OSError`, or `ValueError` for a file that is broken anywhere."""
-    customers = {}
+def read_customers(path: Path, settings: Settings, is_over: Callable[[], bool]) -> Iterator[tuple[str, Profile]]:
+    """Every customer's key and profile, until `is_over`: a thread cannot be stopped.
+
+    Raises `OSError`, or `ValueError` for a file that is broken anywhere.
+    """
+    columns = settings.columns
+    if not path.is_file():  # opening a pipe would wait for somebody who writes into it
+        raise OSError(f"{path} is no file")
     with path.open(encoding="utf-8-sig", newline="") as file:
         if os.fstat(file.fileno()).st_size > BIGGEST:
             raise ValueError(f"{path} is bigger than 64 MiB: import it into a source of kind embedded")
         for record in csv_records(file):
+            if is_over():
+                return
             if isinstance(record, Refused):
                 raise ValueError(f"{path}: line {record.line} {record.reason}")
             column = settings.column or next(iter(record.row))
             if column not in record.row:
                 raise ValueError(f"{path} has no column {column!r}")
-            profile = profile_of(record.row, settings.columns, settings.default_country)
-            customers[record.row[column].strip()] = profile
-    return customers
+            profile = profile_of(record.row, columns, settings.default_country)
+            yield record.row[column].strip(), profile
 
 
 def open_source(settings: Settings, base: Path) -> Guarded:

@@ -3,7 +3,9 @@
 Keys are bound parameters, never part of the text (THREATS T20).
 """
 
+import math
 import re
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
@@ -23,6 +25,8 @@ DRIVERS: Final = {"postgresql": "postgresql+asyncpg", "sqlite": "sqlite+aiosqlit
 # how a transaction is told to read alone; an SQLite file is opened so
 OPTIONS: Final[Mapping[str, Mapping[str, bool]]] = {"postgresql": {"postgresql_readonly": True}, "sqlite": {}}
 IN_KEYS: Final = re.compile(r"\bIN\s*:(\w+)", re.IGNORECASE)
+UNTIL: Final = "until"  # when a connection's query has to end, in its `info`
+STEPS: Final = 10_000  # of SQLite's machine between looks at the clock: less than a millisecond
 WHOLE_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)  # as the database writes it; fits into 64 bits
 
 
@@ -67,6 +71,7 @@ class SqlQuery:
             return {}
         try:
             async with self._engine.connect() as connection:
+                connection.info[UNTIL] = time.monotonic() + self._settings.timeout
                 result = await connection.execute(self._statement, {self._settings.parameter: values})
                 rows = result.mappings().all()
         except SQLAlchemyError as error:
@@ -97,6 +102,7 @@ def open_source(settings: Settings, base: Path) -> Guarded:
     except ImportError as error:
         raise OSError(EXTRA) from error
     url = _url(settings, base)
+    is_sqlite = url.get_backend_name() == "sqlite"
     engine = create_async_engine(
         url,
         hide_parameters=True,
@@ -104,8 +110,24 @@ def open_source(settings: Settings, base: Path) -> Guarded:
         max_overflow=2,
         pool_pre_ping=False,  # a connection that died costs one repeated look-up, a ping costs every one
         execution_options=OPTIONS[url.get_backend_name()],
+        connect_args={"timeout": settings.timeout} if is_sqlite else {},  # for a file that somebody has locked
     )
+    if is_sqlite:
+        _end_in_time(engine)
     return Guarded(SqlQuery(settings, engine, _statement(settings)), settings)
+
+
+def _end_in_time(engine: "AsyncEngine") -> None:
+    """Let queries end when their time is up: SQLite's thread would finish one that nobody waits for any more."""
+    from sqlalchemy import event
+
+    def watch(connection: Any, record: Any) -> None:
+        def is_late() -> bool:
+            return bool(time.monotonic() > record.info.get(UNTIL, math.inf))
+
+        connection.run_async(lambda driver: driver.set_progress_handler(is_late, STEPS))
+
+    event.listen(engine.sync_engine, "connect", watch)
 
 
 def _statement(settings: Settings) -> "TextClause":

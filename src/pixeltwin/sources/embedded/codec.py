@@ -1,10 +1,15 @@
-"""A profile as bytes: for each hash a code for its key, its length, its digest. 32 bytes a hash where hex has 64.
+"""A profile as bytes: its hashes in one column, what stays readable as JSON in another.
 
-Only digests fit in, so that no plaintext can get into the file by mistake.
+For each hash a code for its key, its length, its digest: 32 bytes a hash where hex has 64. Only digests fit in, so that
+nothing that Meta matches people by can get into the file in plain text by mistake.
 """
 
 from collections.abc import Mapping
 from typing import Final
+
+import orjson
+
+from pixeltwin.enrich.source import Profile
 
 # Stored: a number keeps its meaning for ever, and a new key gets a new one.
 CODES: Final = {
@@ -26,6 +31,7 @@ CODES: Final = {
     "dobm": 16,
     "doby": 17,
 }
+LONGEST: Final = 64 << 10  # bytes; ten values of every key, each with its spellings, have half of it
 NAMES: Final = {code: name for name, code in CODES.items()}
 
 
@@ -40,12 +46,30 @@ def pack(user_data: Mapping[str, tuple[str, ...]]) -> bytes:
 
 
 def unpack(packed: bytes) -> dict[str, tuple[str, ...]]:
-    """What `pack` was given. A key that a newer version stored is passed over."""
-    user_data: dict[str, tuple[str, ...]] = {}
+    """What `pack` was given. A key that a newer version stored is passed over.
+
+    Raises `ValueError` for what nobody can have stored.
+    """
+    if len(packed) > LONGEST:
+        raise ValueError("a customer has more hashes than anybody can have")
+    user_data: dict[str, list[str]] = {}
     position = 0
     while position + 2 <= len(packed):
         code, length = packed[position], packed[position + 1]
         position += 2 + length
         if name := NAMES.get(code):
-            user_data[name] = (*user_data.get(name, ()), packed[position - length : position].hex())
-    return user_data
+            user_data.setdefault(name, []).append(packed[position - length : position].hex())
+    return {name: tuple(values) for name, values in user_data.items()}
+
+
+def pack_plain(profile: Profile) -> bytes | None:
+    """The profile's custom data and facts; None where it has none, as most have."""
+    if not profile.custom_data and not profile.facts:
+        return None
+    return orjson.dumps({"custom_data": profile.custom_data, "profile": profile.facts})
+
+
+def unpack_profile(packed: bytes, plain: bytes | None) -> Profile:
+    """The profile of both columns."""
+    readable = orjson.loads(plain) if plain else {}
+    return Profile(unpack(packed), readable.get("custom_data", {}), readable.get("profile", {}))

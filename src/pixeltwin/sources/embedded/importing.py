@@ -3,10 +3,10 @@
 import multiprocessing
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from io import TextIOWrapper
 from itertools import batched, chain
@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 from pixeltwin.capi.normalize import hashes
 from pixeltwin.enrich.guarded import is_askable
-from pixeltwin.enrich.profiles import Hasher, profile_of, texts_of, value_at
+from pixeltwin.enrich.profiles import EVERY_KEY, Hasher, profile_of, texts_of
 from pixeltwin.enrich.records import Record, Refused, csv_records, json_records
-from pixeltwin.enrich.source import SAME_NAMES, Row
+from pixeltwin.enrich.source import Columns, Row
 from pixeltwin.sources.embedded.store import Store, Stored
 
 JSON_LINES: Final = {".jsonl", ".ndjson", ".json"}
@@ -27,21 +27,22 @@ MEMO: Final = 4096  # hashes remembered for a chunk: names, cities and countries
 POOL_FROM: Final = 2 << 20  # bytes of a file; below, starting processes takes longer than hashing
 KEPT_REFUSALS: Final = 100  # of a report; a wrong file has a refusal a line
 
-NONE: Final[Mapping[str, str]] = {}
+NOTHING: Final = "has nothing that Meta matches people by"
+NOTHING_NAMED: Final = "has nothing that the source's settings name"
 
 type Chunk = list[Record | Refused]
 
 
 class Plan(NamedTuple):
-    """In which column a row has its customer's key, and where each of Meta's keys is."""
+    """In which column a row has its customer's key, and where everything else is."""
 
     key: str
-    columns: Mapping[str, str] = SAME_NAMES
+    columns: Columns
     default_country: str | None = None
 
 
 class Hashed(NamedTuple):
-    """What became of a chunk. `unusable` counts values that were left out, by Meta's key."""
+    """What became of a chunk. `unusable` counts values that were left out, by name."""
 
     rows: list[Stored]
     refused: list[Refused]
@@ -69,13 +70,13 @@ def import_customers(
     store: Store,
     *,
     key: tuple[str, ...],
-    columns: Mapping[str, str] = NONE,
+    columns: Columns = EVERY_KEY,
     default_country: str | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Report:
     """Store every customer of the file; `key` has the columns that may hold a customer's key, best first.
 
-    `columns` says where Meta's keys are that have no column of their name.
+    The file may lack columns that bear one of Meta's keys as their name, and no others of `columns`.
     `progress` is told the bytes read. Raises `OSError`, or `ValueError` for a file that cannot be used at all.
     """
     report = Report()
@@ -110,11 +111,10 @@ def _stored(plan: Plan, row: Row, hashes: Hasher, unusable: Counter[str]) -> Sto
     if not is_askable(key):
         return f"{plan.key} cannot be a customer's key" if key else f"{plan.key} is empty"
     profile = profile_of(row, plan.columns, plan.default_country, hashes)
-    if not profile.user_data:
-        return "has nothing that Meta matches people by"
-    for name, column in plan.columns.items():
-        if name not in profile.user_data and "".join(texts_of(value_at(row, column))).strip():
-            unusable[name] += 1
+    if profile.is_empty:
+        return NOTHING_NAMED if plan.columns.custom_data or plan.columns.facts else NOTHING
+    if profile.left_out:
+        unusable.update(profile.left_out)
     return Store.record(key, profile)
 
 
@@ -143,16 +143,21 @@ def _key_column(row: Row, candidates: tuple[str, ...]) -> str:
     raise ValueError(f"no column is named {' or '.join(candidates)}: say with --key which one has the customer's key")
 
 
-def _columns(path: Path, row: Row, columns: Mapping[str, str]) -> Mapping[str, str]:
+def _columns(path: Path, row: Row, columns: Columns) -> Columns:
     """Those that the file has. Every line of JSON may have others; a header tells once."""
-    every = {**SAME_NAMES, **columns}
     if path.suffix.lower() in JSON_LINES:
-        return every
-    if missing := [column for column in columns.values() if column not in row]:
+        return columns
+    if missing := [column for column in _needed(columns) if column not in row]:
         raise ValueError(f"no column is named {' or '.join(missing)}")
-    if there := {name: column for name, column in every.items() if column in row}:
-        return there
-    raise ValueError("no column bears one of Meta's keys (em, ph, …): say with --map em=… which ones hold them")
+    there = {name: column for name, column in columns.user_data.items() if column in row}
+    if not (there or columns.custom_data or columns.facts):
+        raise ValueError("no column bears one of Meta's keys (em, ph, …): say with --map em=… which ones hold them")
+    return replace(columns, user_data=there)
+
+
+def _needed(columns: Columns) -> Iterator[str]:
+    renamed = (column for name, column in columns.user_data.items() if column != name)
+    return chain(renamed, columns.custom_data.values(), columns.facts.values())
 
 
 @contextmanager
