@@ -70,18 +70,6 @@ def put_customer(key: str, values: Iterable[str], config: Path, *, source: str |
     return FINE
 
 
-def forget_customers(keys: Iterable[str], config: Path, *, source: str | None = None) -> int:
-    """Remove customers; PROBLEM if none of them was known."""
-    _, path = find_store(config, source)
-    store = Store(path)
-    try:
-        gone = store.forget(list(keys))
-    finally:
-        store.close()
-    typer.echo(f"{gone} forgotten")
-    return FINE if gone else PROBLEM
-
-
 def find_store(config: Path, name: str | None) -> tuple[embedded.Settings, Path]:
     """The embedded source of that name, or the only one, and its file. Raises `ValueError` if there is none."""
     loaded = load_config(config)

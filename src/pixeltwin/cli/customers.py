@@ -11,7 +11,7 @@ from rich.text import Text
 app = typer.Typer(no_args_is_help=True, help="The embedded customer store: import, put, forget.")
 
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The config file.")]
-SourceName = Annotated[str | None, typer.Option("--source", help="Which source; needed if there are several.")]
+SourceName = Annotated[str | None, typer.Option("--source", help="Which source, if there are several.")]
 
 
 @app.command(name="import")
@@ -48,12 +48,12 @@ def put(
 
 @app.command()
 def forget(
-    keys: Annotated[list[str], typer.Argument(metavar="KEY…", help="The customers' keys.")],
+    keys: Annotated[list[str], typer.Argument(metavar="KEY…", help="Keys, e-mail addresses, … of customers.")],
     config: ConfigFile,
     source: SourceName = None,
 ) -> None:
-    """Remove customers."""
-    from pixeltwin.cli.customer_store import forget_customers
+    """Remove whatever is kept of customers: named by key, e-mail address, phone number or hash."""
+    from pixeltwin.cli.forgetting import forget_customers
 
     _finish(lambda: forget_customers(keys, config, source=source))
 
