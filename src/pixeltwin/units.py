@@ -3,12 +3,16 @@
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 # In seconds and in bytes, biggest first: the first unit that divides a number is the one it is written in.
 DURATIONS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 SIZES: Final = {"MiB": 1 << 20, "MB": 1_000_000, "KiB": 1 << 10, "KB": 1_000, "B": 1}
+
+# what people write, as a pattern
+DURATION: Final = rf"0*[1-9][0-9]*({'|'.join(DURATIONS)})"
+SIZE: Final = rf"0*[1-9][0-9]*({'|'.join(SIZES)})"
 
 _AMOUNT: Final = re.compile(r"([0-9]{1,12})([A-Za-z]+)")
 
@@ -54,5 +58,14 @@ def _amount(value: Any, units: dict[str, Any], expected: str) -> tuple[int, str]
     return int(match[1]), match[2]
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration, str), PlainSerializer(duration_text, when_used="json")]
-Size = Annotated[int, BeforeValidator(parse_size, str), PlainSerializer(size_text, when_used="json")]
+def text_type(pattern: str) -> Any:
+    """A type for the config's JSON Schema: text that matches the whole pattern, which JavaScript must read too."""
+    return Annotated[str, Field(pattern=f"^(?:{pattern})$")]
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration, text_type(DURATION)),
+    PlainSerializer(duration_text, when_used="json"),
+]
+Size = Annotated[int, BeforeValidator(parse_size, text_type(SIZE)), PlainSerializer(size_text, when_used="json")]

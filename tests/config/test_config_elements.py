@@ -4,7 +4,9 @@ import pytest
 
 from pixeltwin.config import Config
 
-from .factories import ENV, SHOP, load, problems
+from .factories import ENV, load, problems
+
+SHOP = 'pixels: [{ id: "123", access_token: "${SHOP_TOKEN}", events: [Lead] }]\n'  # no money to forge
 
 SOURCE = "sources: { crm: { kind: embedded, key: customer_id } }\n"
 SIGNED = '{ signed_cookie: uid, key: "${UID_KEY}" }'

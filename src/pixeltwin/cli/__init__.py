@@ -74,16 +74,53 @@ def validate(config: ConfigFile) -> None:
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON Schema of the config file: for editors, as `# yaml-language-server: $schema=FILE`."""
+    from pixeltwin.config.schema import schema_text
+
+    typer.echo(schema_text())
+
+
+@app.command(name="test")
+def try_cases(
+    config: ConfigFile,
+    cases: Annotated[
+        list[Path] | None, typer.Argument(metavar="CASES…", help="Default: NAME.cases.yaml beside.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a case.")] = False,
+) -> None:
+    """Run a config's cases: a hit in, a twin or a skip reason out."""
+    from pixeltwin.cli.cases import run_cases
+
+    _finish(lambda: run_cases(config, cases or [], as_json=as_json))
+
+
+@app.command()
 def explain(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="A URL, a HAR, a flow file, a hits file, or -.")],
     config: Annotated[Path | None, typer.Option("-c", "--config", help="The config; none: any pixel.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit.")] = False,
+    look_up: Annotated[bool, typer.Option("--look-up", help="Ask the config's sources about the customer.")] = False,
     now: Annotated[float | None, typer.Option(help="When the hits arrive, unix seconds; default: now.")] = None,
 ) -> None:
     """Say what would happen to a hit, step by step. Nothing is sent."""
     from pixeltwin.cli.explain import explain_input
 
-    _finish(lambda: explain_input(source, config=config, as_json=as_json, now=now or time.time()))
+    _finish(lambda: explain_input(source, config=config, as_json=as_json, look_up=look_up, now=now or time.time()))
+
+
+@app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="The config as it is.")],
+    new: Annotated[Path, typer.Argument(help="The config as it would be.")],
+    hits: Annotated[str, typer.Argument(metavar="HITS", help="A HAR, a flow file, a hits file, a URL, or -.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit that differs.")] = False,
+    now: Annotated[float | None, typer.Option(help="When the hits arrive, unix seconds; default: now.")] = None,
+) -> None:
+    """Say what a new config would change over recorded hits. Exit code 1 if anything would."""
+    from pixeltwin.cli.diff import diff_configs
+
+    _finish(lambda: diff_configs(old, new, hits, as_json=as_json, now=now or time.time()))
 
 
 @app.command(name="hash")

@@ -92,6 +92,8 @@ def _client_made_keys(data: Any) -> Iterator[tuple[str, str, Loc, str, bool]]:
     """The elements that name customers though a client can make them up: source, element, place, kind, if marked."""
     elements = dict(_entries(data, "elements"))
     for source, settings in _entries(data, "sources"):
+        if settings.get("map") == {}:  # it knows nothing of who a customer is
+            continue
         name = settings.get("key")
         written = elements.get(name) if isinstance(name, str) else None
         for loc, kind, is_marked in client_made(written):

@@ -17,6 +17,8 @@ from pixeltwin.config.checks import check, doubts
 from pixeltwin.config.document import Document, Fault, Loc, Reader, Spot, UnreadableError
 from pixeltwin.config.model import Config
 from pixeltwin.config.problems import HINTS, Explainer, dress
+from pixeltwin.config.references import fill_references
+from pixeltwin.config.rule_checks import check_rules, doubts_about_rules
 from pixeltwin.config.shape import places
 from pixeltwin.errors import ConfigError, Problem
 
@@ -43,12 +45,14 @@ def read_text(text: str, *, base: Path, env: Mapping[str, str], file: str) -> Co
         raise ConfigError([dress(fault, file, lines, {})]) from None
     if document.data is None:
         raise ConfigError([dress(EMPTY, file, lines, {})])
+    document.faults += fill_references(document, env)
     explainer = Explainer(document, list(places(Config, document.data)))
     config, faults = _validate(document, explainer, env)
     covers = explainer.covers()
     if faults or not config:
         raise ConfigError([dress(fault, file, lines, covers) for fault in _in_order(faults)])
-    config._warnings = tuple(dress(doubt, file, lines, covers) for doubt in _in_order(list(doubts(document))))
+    doubtful = [*doubts(document), *doubts_about_rules(config, document)]
+    config._warnings = tuple(dress(doubt, file, lines, covers) for doubt in _in_order(doubtful))
     config._base, config._digest = base.absolute(), sha256(text.encode()).hexdigest()[:12]
     return config
 
@@ -58,6 +62,7 @@ def _validate(document: Document, explainer: Explainer, env: Mapping[str, str]) 
     config = None
     try:
         config = Config.model_validate(document.data, context={"env": env})
+        faults += check_rules(config, document)
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         faults += [explainer.explain(detail) for detail in details]

@@ -1,6 +1,6 @@
 """Every option there is, as frozen models. What is not named here is refused.
 
-The kinds of `outbox`, `sources` and `elements` come from their folders: a file added there is an option here.
+The kinds of `outbox`, `sources`, `elements` and others come from their folders: a file added there is an option here.
 `Config.from_text` and `load_config` check what concerns several options (`checks.py`); the models check the rest.
 """
 
@@ -31,16 +31,22 @@ from pixeltwin.config.values import (
     Token,
     not_empty,
 )
+from pixeltwin.consent.policy import ConsentPolicy
 from pixeltwin.errors import Problem
 from pixeltwin.mapping.element import element_type
+from pixeltwin.privacy.settings import Privacy
+from pixeltwin.rules.rule import Rule
 
 DEFAULT_OUTBOX: Final[Any] = {"kind": "sqlite"}
+DEFAULT_MEMORY: Final[Any] = {"kind": "sqlite"}
 
 if TYPE_CHECKING:
     from pixeltwin.enrich.source import SourceSettings as Source
+    from pixeltwin.kinds import KindSettings as Memory
     from pixeltwin.kinds import KindSettings as Outbox
     from pixeltwin.mapping.element import Element
 else:
+    Memory = kinds.union("pixeltwin.memories")
     Outbox = kinds.union("pixeltwin.outboxes")
     Source = kinds.union("pixeltwin.sources")
     Element = element_type()
@@ -53,7 +59,11 @@ class Section(BaseModel):
 
 
 class Limits(Section):
-    """What a hit may cost at most. In-app browsers send GETs with 32 KiB of URL."""
+    """What a hit may cost at most. In-app browsers send GETs with 32 KiB of URL.
+
+    `body` and `url` are sizes, `params` is how many parameters it has, and `read_timeout` how long it takes to arrive.
+    `ingest_body` is the size of a post of server events.
+    """
 
     body: Size = 256 << 10
     ingest_body: Size = 4 << 20
@@ -63,7 +73,11 @@ class Limits(Section):
 
 
 class Paths(Section):
-    """The paths on which hits, OpenBridge posts (also below it) and server events (`…/{pixel_id}/events`) are taken."""
+    """The paths on which something is taken.
+
+    `hits` is where hits arrive. `openbridge` is for OpenBridge posts, also below it. Server events are posted to
+    `ingest`, under `…/{pixel_id}/events`.
+    """
 
     hits: Annotated[tuple[PathText, ...], AfterValidator(not_empty)] = ("/tr", "/tr/")
     openbridge: PathText = "/events"
@@ -71,7 +85,11 @@ class Paths(Section):
 
 
 class Server(Section):
-    """The front door. Empty `public_hosts`: see `Config.hosts`."""
+    """The front door.
+
+    `listen` is its host and port. `public_hosts` are the hosts that are answered; empty: those of the pixels. Only
+    `trusted_proxies` may say in X-Forwarded-For who the client is. `allowed_origins` are the pages that may send hits.
+    """
 
     listen: ListenText = Listen("127.0.0.1", 8080)
     public_hosts: tuple[HostText, ...] = ()
@@ -92,7 +110,10 @@ class Server(Section):
 
 
 class Meta(Section):
-    """Where Meta is. URLs have no slash at the end."""
+    """Where Meta is. URLs have no slash at the end.
+
+    `graph` is where twins go, `pixel` where the browser's copies go. `graph_version` is that of the Conversions API.
+    """
 
     graph: BaseUrl = "https://graph.facebook.com"
     pixel: BaseUrl = "https://www.facebook.com"
@@ -100,7 +121,16 @@ class Meta(Section):
 
 
 class Pixel(Section):
-    """A pixel whose hits get twins. `relay` None leaves the browser's copy to the front door."""
+    """A pixel whose hits get twins.
+
+    Its `id` is in Meta's Events Manager, its `access_token` is for the Conversions API, its `name` for logs and
+    metrics. `hosts` is where its hits arrive; empty: on any host of the server. `default_country` is that of phone
+    numbers without a country code. `relay` None leaves the browser's copy to the front door. `ingest_keys` are shown by
+    servers that post events. With a `test_event_code` twins are shown under Test Events.
+
+    No `events`: all but the automatic ones, which `automatic_events` lets in. `enrich` names the sources that know the
+    customer. `verify` names by event the source in which its order must be found.
+    """
 
     id: PixelId
     name: Name = Field(default_factory=lambda fields: fields.get("id", ""))
@@ -110,7 +140,10 @@ class Pixel(Section):
     relay: Literal["native", "background", "browser", "none"] | None = None
     ingest_keys: tuple[Token, ...] = ()
     test_event_code: str | None = None
+    events: tuple[str, ...] = ()
+    automatic_events: bool = False
     enrich: tuple[str, ...] = ()
+    verify: Mapping[str, str] = {}
 
     @field_validator("test_event_code")
     @classmethod
@@ -119,16 +152,48 @@ class Pixel(Section):
 
 
 class Identity(Section):
-    """How a browser is known: Meta's `_fbi` client-IP cookie, and the gateway's own `_fbp` and `_fbc`."""
+    """How a browser is known: Meta's `_fbi` client-IP cookie, and the gateway's own `_fbp` and `_fbc`.
+
+    `fbi_cookie` believes the former, `set_cookies` sets the latter. `remember` is how long what a browser has told
+    about its user enriches its later hits; None: not at all. With `by_external_id` it does so on other browsers too,
+    for whoever makes such an id up. `store` is where that is kept.
+    """
 
     fbi_cookie: bool = True
     set_cookies: bool = True
+    remember: Duration | None = None
+    by_external_id: bool = False
+    store: Memory = Field(default=DEFAULT_MEMORY, validate_default=True)
+
+
+class Geo(Section):
+    """Where the visitor is, in ISO 3166 codes, as data elements that the front in front of us fills.
+
+    `country` is DE, `region` is CA of US.
+    """
+
+    country: Element | None = None
+    region: Element | None = None
+
+
+class Enrich(Section):
+    """How long a twin waits.
+
+    `wait` is for a source that does not answer, `verify_wait` for an order that must be there but is not yet.
+    """
+
+    wait: Duration = 30.0
+    verify_wait: Duration = 300.0
 
 
 class Admin(Section):
-    """The admin server; it has no login yet, so only this machine may reach it."""
+    """The admin server; it has no login yet, so only this machine may reach it.
+
+    `listen` is its host and port. `token` lets customers be put.
+    """
 
     listen: ListenText = Listen("127.0.0.1", 8090)
+    token: Token | None = None
 
     @field_validator("listen")
     @classmethod
@@ -139,7 +204,13 @@ class Admin(Section):
 
 
 class Config(Section):
-    """A config file that can be used. Made by `load_config` or `from_text`."""
+    """A config file that can be used. Made by `load_config` or `from_text`.
+
+    `version` is that of the format. `pixels` are those whose hits get twins. `elements` are values that a hit carries,
+    by names of your own. `consent` has policies, of which the first that applies decides. `sources` know your
+    customers. `rules` change or drop events, one after the other. `outbox` is where twins wait. Without `admin`,
+    written `null`, there is no admin server.
+    """
 
     version: Literal[1] = 1
     server: Server = Server()
@@ -147,7 +218,12 @@ class Config(Section):
     pixels: Annotated[tuple[Pixel, ...], AfterValidator(not_empty)]
     identity: Identity = Identity()
     elements: Mapping[Name, Element] = {}
+    geo: Geo = Geo()
+    consent: Mapping[Name, ConsentPolicy] = {}
+    privacy: Privacy = Privacy()
     sources: Mapping[Name, Source] = {}
+    enrich: Enrich = Enrich()
+    rules: tuple[Rule, ...] = ()
     outbox: Outbox = Field(default=DEFAULT_OUTBOX, validate_default=True)
     admin: Admin | None = Admin()
 

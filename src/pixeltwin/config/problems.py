@@ -54,7 +54,7 @@ class Explainer:
         """The secrets that stand in the file itself."""
         raw = self._document.raw
         written = [loc for loc in self._secrets if loc in raw and self._document.at(loc) not in {None, ""}]
-        return [self._literal(loc) for loc in written if not is_interpolated(raw[loc])]
+        return [self._literal(loc) for loc in written if not self._is_filled(loc)]
 
     def covers(self) -> dict[str, str]:
         """What must not be shown, longest first, and what is shown instead."""
@@ -86,6 +86,9 @@ class Explainer:
             was_kind = not was_kind and step in _kinds_of(self._models.get(path))
             path = path if was_kind else (*path, step)
         return path
+
+    def _is_filled(self, loc: Loc) -> bool:
+        return loc in self._document.filled or is_interpolated(self._document.raw[loc])
 
     def _literal(self, loc: Loc) -> Fault:
         remedy = 'write "${NAME}" or "${file:/path}", and keep the secret out of the file'
@@ -174,6 +177,11 @@ def _one_of_the_known(error: ErrorDetails, otherwise: str) -> str:
     return f"did you mean '{close[0]}'?" if close else f"{otherwise}: {', '.join(known)}"
 
 
+def _one_of_them(error: ErrorDetails) -> str:
+    several = "; `first_of` takes several" if "first_of" in _context(error, "known") else ""
+    return f"write one of {', '.join(_context(error, 'found'))}{several}"
+
+
 def _context(error: ErrorDetails, name: str) -> Any:
     return error.get("ctx", {}).get(name, "")
 
@@ -183,11 +191,17 @@ HINTS: Final = {
     "access_token": 'add `access_token: "${NAME}"`, with the token in that variable',
     "id": 'add `id: "…"`, the pixel\'s digits',
 }
-FOLDERS: Final[dict[str | int, str]] = {"outbox": "pixeltwin.outboxes", "sources": "pixeltwin.sources"}
+FOLDERS: Final[dict[str | int, str]] = {
+    "outbox": "pixeltwin.outboxes",
+    "sources": "pixeltwin.sources",
+    "identity": "pixeltwin.memories",
+}
 UNKNOWN: Final = "unknown key"
 FOUND: Final = {
     "unknown_element": "nothing that is known here",
     "unknown_transform": "nothing that is known here",
+    "unknown_signal": "nothing that is known here",
+    "unknown_filter": "nothing that is known here",
     "two_kinds": "more than one thing",
     "union_tag_not_found": "no kind",
 }
@@ -199,8 +213,10 @@ REMEDIES: Final[dict[str, Callable[[ErrorDetails], str]]] = {
     "union_tag_not_found": lambda error: _kind_hint(error["loc"]),
     "unknown_element": lambda error: _one_of_the_known(error, "say where it is read from"),
     "unknown_transform": lambda error: _one_of_the_known(error, "use one of"),
+    "unknown_signal": lambda error: _one_of_the_known(error, "say where the visitor's answer is read"),
+    "unknown_filter": lambda error: _one_of_the_known(error, "use one of"),
     "needs_options": lambda error: f"write what it needs: {{ {_context(error, 'word')}: … }}",
-    "two_kinds": lambda error: f"write one of {', '.join(_context(error, 'found'))}; `first_of` takes several",
+    "two_kinds": _one_of_them,
     "model_type": lambda error: PAIRS,
     "model_attributes_type": lambda error: PAIRS,
     "dict_type": lambda error: PAIRS,

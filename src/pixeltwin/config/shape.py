@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, SecretStr
 
 from pixeltwin.config.document import Loc
+from pixeltwin.rules.matcher import Matcher
 
 
 def places(annotation: Any, data: Any, loc: Loc = ()) -> Iterator[tuple[Loc, type]]:
@@ -26,6 +27,9 @@ def places(annotation: Any, data: Any, loc: Loc = ()) -> Iterator[tuple[Loc, typ
 
 
 def _model(model: type[BaseModel], data: Any, loc: Loc) -> Iterator[tuple[Loc, type]]:
+    if issubclass(model, Matcher):  # what it wants stands in its place
+        yield from places(model.model_fields["want"].annotation, data, loc)
+        return
     if not isinstance(data, dict) or not _fits(model, data):
         return
     yield loc, model

@@ -13,12 +13,19 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, SecretStr
 
-from pixeltwin.config.units import wrong
+from pixeltwin.units import text_type, wrong
 
 type Network = IPv4Network | IPv6Network
 
+NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
+
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
+_PIXEL_ID: Final = r"[0-9]{1,20}"
+_REFERENCE: Final = rf"\s*\{{\{{\s*{NAME}\s*\}}\}}\s*"  # to an element, see references.py
+_COUNTRY: Final = r"[A-Za-z]{2}"
+_GRAPH_VERSION: Final = r"v[0-9]{1,3}\.[0-9]{1,2}"
+_PATH: Final = r'/[!-"$->@-~]*'
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _EVERY_IPV4_MAPPED: Final = IPv6Network("::ffff:0:0/96")
 
@@ -125,35 +132,35 @@ def parse_base_url(text: str) -> str:
 def parse_pixel_id(value: Any) -> str:
     """The digits of a pixel id. YAML hands over whole numbers exactly, so they are taken too."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{1,20}", text):
+    if not isinstance(text, str) or not re.fullmatch(_PIXEL_ID, text):
         raise wrong('write the pixel\'s digits, such as "1234567890123456" (Events Manager shows them)')
     return text
 
 
 def parse_country(text: str) -> str:
     """An ISO 3166-1 code of two letters."""
-    if not re.fullmatch(r"[A-Za-z]{2}", text):
+    if not re.fullmatch(_COUNTRY, text):
         raise wrong("write the country's two letters, such as DE")
     return text.upper()
 
 
 def parse_name(text: str) -> str:
     """A name for logs and metrics, and for pointing at things in the file."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
+    if not re.fullmatch(NAME, text):
         raise wrong("write a name of letters, digits, - and _, such as shop-de (64 at most)")
     return text
 
 
 def parse_graph_version(text: str) -> str:
     """A version of the Graph API."""
-    if not re.fullmatch(r"v[0-9]{1,3}\.[0-9]{1,2}", text):
+    if not re.fullmatch(_GRAPH_VERSION, text):
         raise wrong("write a version of the Graph API, such as v26.0")
     return text
 
 
 def parse_path(text: str) -> str:
     """An absolute URL path without a query."""
-    if not re.fullmatch(r"/[!-\"$->@-~]*", text):
+    if not re.fullmatch(_PATH, text):
         raise wrong("write a path that begins with a slash, such as /tr (no host, no query)")
     return text
 
@@ -190,26 +197,38 @@ def _host_of(url: str) -> str:
     return host
 
 
-def _text[T](kind: type[T] | None, parse: Callable[[str], T]) -> PlainValidator:
-    """Parse text; a value that is parsed already (code may build a model by hand) is taken as it is."""
+def _text[T](kind: type[T] | None, parse: Callable[[str], T], pattern: str) -> PlainValidator:
+    """Parse text; a value that is parsed already (code may build a model by hand) is taken as it is.
+
+    The pattern is for editors: whatever is parsed matches it, and much that is not does not.
+    """
 
     def read(value: Any) -> T:
         if kind is not None and isinstance(value, kind):
             return value
         return parse(value if isinstance(value, str) else "")
 
-    return PlainValidator(read, json_schema_input_type=str)
+    return PlainValidator(read, json_schema_input_type=text_type(pattern))
 
 
-ListenText = Annotated[Listen, _text(Listen, Listen.parse), PlainSerializer(str)]
-OriginText = Annotated[Origin, _text(Origin, Origin.parse), PlainSerializer(str)]
-NetworkText = Annotated[IPv4Network | IPv6Network, _text(None, parse_network)]
-HostText = Annotated[str, _text(None, parse_host)]
-BaseUrl = Annotated[str, _text(None, parse_base_url)]
-PathText = Annotated[str, _text(None, parse_path)]
-PixelId = Annotated[str, BeforeValidator(parse_pixel_id, str)]
-Country = Annotated[str, _text(None, parse_country)]
+_SCHEME: Final = "[Hh][Tt][Tt][Pp][Ss]?"
+_ADDRESS: Final = r"[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*"
+
+ListenText = Annotated[
+    Listen, _text(Listen, Listen.parse, r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+):[0-9]{1,5}"), PlainSerializer(str)
+]
+OriginText = Annotated[
+    Origin,
+    _text(Origin, Origin.parse, rf"{_SCHEME}://(\*\.)?([^/?#@:\[\]*]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?"),
+    PlainSerializer(str),
+]
+NetworkText = Annotated[IPv4Network | IPv6Network, _text(None, parse_network, r"[0-9A-Fa-f:.]+(/[0-9.]+)?")]
+HostText = Annotated[str, _text(None, parse_host, rf"[A-Za-z0-9_.-]+|{_ADDRESS}")]
+BaseUrl = Annotated[str, _text(None, parse_base_url, rf"{_SCHEME}://[^/?#@\s\\]+/?")]
+PathText = Annotated[str, _text(None, parse_path, _PATH)]
+PixelId = Annotated[str, BeforeValidator(parse_pixel_id, int | text_type(rf"{_PIXEL_ID}|{_REFERENCE}"))]
+Country = Annotated[str, _text(None, parse_country, _COUNTRY)]
 Token = Annotated[SecretStr, AfterValidator(check_token)]
-Name = Annotated[str, _text(None, parse_name)]
-GraphVersion = Annotated[str, _text(None, parse_graph_version)]
+Name = Annotated[str, _text(None, parse_name, NAME)]
+GraphVersion = Annotated[str, _text(None, parse_graph_version, _GRAPH_VERSION)]
 Count = Annotated[int, Field(gt=0, le=1_000_000)]

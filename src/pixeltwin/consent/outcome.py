@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, PlainValidator, model_validator
 
 from pixeltwin.consent.verdict import Treatment
 from pixeltwin.kinds import FROZEN
-from pixeltwin.units import parse_duration, wrong
+from pixeltwin.units import DURATION, duration_text, parse_duration, text_type, wrong
 
 LONGEST_HOLD: Final = parse_duration("48h")  # afterwards Meta would count the twin as a second event
 WORDS: Final = {"allow": Treatment.ALLOW, "limit": Treatment.LIMIT, "drop": Treatment.DROP}
+WRITTEN: Final = Literal["allow", "limit", "drop"] | text_type(rf"hold +{DURATION} *")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,9 @@ class Treated:
 
     treatment: Treatment
     hold_seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return f"hold {duration_text(self.hold_seconds)}" if self.hold_seconds else self.treatment.name.lower()
 
 
 def parse_treated(written: Any) -> Treated:
@@ -43,13 +47,16 @@ def _parse_hold(duration: str) -> float:
     return seconds
 
 
+TreatedText = Annotated[Treated, PlainValidator(parse_treated, json_schema_input_type=WRITTEN), PlainSerializer(str)]
+
+
 class Outcome(BaseModel):
-    """What becomes of the two copies."""
+    """What becomes of the two copies: of the browser's own, `relay`, and of its `twin`."""
 
     model_config = ConfigDict(**FROZEN, hide_input_in_errors=True)
 
-    relay: Annotated[Treated, PlainValidator(parse_treated, json_schema_input_type=str)]
-    twin: Annotated[Treated, PlainValidator(parse_treated, json_schema_input_type=str)]
+    relay: TreatedText
+    twin: TreatedText
 
     @model_validator(mode="after")
     def _twin_is_as_restricted(self) -> Self:
@@ -79,6 +86,12 @@ def for_both(written: Any) -> Any:
     return Outcome(relay=treated, twin=treated)
 
 
+def as_written(outcome: Outcome) -> str | dict[str, str]:
+    """The outcome as it stands in the file."""
+    relay, twin = str(outcome.relay), str(outcome.twin)
+    return relay if relay == twin else {"relay": relay, "twin": twin}
+
+
 def check_denied(outcome: Outcome) -> Outcome:
     """An outcome for visitors who said no: nothing goes on as before, and there is nothing to wait for."""
     if outcome.relay.treatment is Treatment.ALLOW:
@@ -90,4 +103,4 @@ def check_denied(outcome: Outcome) -> Outcome:
 
 ALLOW: Final = Outcome(relay=Treated(Treatment.ALLOW), twin=Treated(Treatment.ALLOW))
 DROP: Final = Outcome(relay=Treated(Treatment.DROP), twin=Treated(Treatment.DROP))
-OutcomeText = Annotated[Outcome, BeforeValidator(for_both, str | Outcome)]
+OutcomeText = Annotated[Outcome, BeforeValidator(for_both, WRITTEN | Outcome), PlainSerializer(as_written)]

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 from pixeltwin.capi import tables
 from pixeltwin.capi.normalize.text import bare
 from pixeltwin.pixel.visit import Place
-from pixeltwin.units import wrong
+from pixeltwin.units import text_type, wrong
 
 UNKNOWN: Final = "unknown"
 
@@ -19,6 +19,7 @@ EU: Final = frozenset(f"{MEMBERS} {OUTERMOST}".split())
 GROUPS: Final[Mapping[str, frozenset[str]]] = {"EU": EU, "EEA": EU | {"IS", "LI", "NO"}}
 
 REGION: Final = re.compile(r"[A-Z0-9]{1,3}")  # ISO 3166-2, behind the country
+WRITTEN: Final = r"[A-Za-z]{2}(-[A-Za-z0-9]{1,3})?|[Ee]{2}[Aa]|[Uu][Nn][Kk][Nn][Oo][Ww][Nn]"
 REGIONS_KNOWN: Final = frozenset({"US", "CA"})  # of these our table of states is complete
 OTHER_WORDS: Final = {"europe": "EEA", "uk": "GB"}
 REMEDY: Final = "write codes such as DE or US-CA, EU, EEA or unknown; leave `where` out for everywhere"
@@ -72,4 +73,4 @@ def _meant(name: str) -> str:
     return both if _is_place(both) else ""
 
 
-PlaceCode = Annotated[str, BeforeValidator(parse_place, str)]
+PlaceCode = Annotated[str, BeforeValidator(parse_place, text_type(WRITTEN))]

@@ -68,7 +68,7 @@ Word = Annotated[str, BeforeValidator(_word, str | int | bool)]
 
 
 class ListedAnswers(SignalSettings):
-    """What signals with free values have: the values that mean yes and those that mean no."""
+    """What signals with free values have: `granted` lists the values that mean yes, `denied` those that mean no."""
 
     granted: tuple[Word, ...] = ()
     denied: tuple[Word, ...] = ()

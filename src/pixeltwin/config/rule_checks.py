@@ -1,0 +1,163 @@
+"""What only the finished config can show: names that rules, consent and sources use, and what is doubtful there."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Any
+
+from pixeltwin.config.document import Document, Fault, Loc
+from pixeltwin.config.model import Config
+from pixeltwin.config.problems import did_you_mean
+from pixeltwin.rules.matcher import Match
+from pixeltwin.rules.rule import Rule
+from pixeltwin.rules.ruleset import never_holding
+from pixeltwin.rules.values import Literal
+
+type Finding = tuple[Loc, str, str]  # where, what was found, what would work
+
+MONEY: tuple[str, ...] = ("Purchase",)
+
+
+def check_rules(config: Config, document: Document) -> Iterator[Fault]:
+    """Names that nobody has given."""
+    yield from _faults(document, chain(_twice(config), _pixels(config), _elements(config), _verifiers(config)))
+
+
+def doubts_about_rules(config: Config, document: Document) -> Iterator[Fault]:
+    """What works, but hardly as it was meant."""
+    doubts = (_verifiers_that_cannot, _unreachable, _renamed, _test_codes, _unverified, _by_person)
+    yield from _faults(document, chain.from_iterable(doubt(config) for doubt in doubts))
+
+
+def _faults(document: Document, findings: Iterable[Finding]) -> Iterator[Fault]:
+    for loc, found, remedy in findings:
+        yield Fault(loc, document.value_spot(loc), found, remedy)
+
+
+def _twice(config: Config) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    for index, rule in enumerate(config.rules):
+        first = seen.setdefault(rule.name, index)
+        if first != index:
+            yield ("rules", index, "name"), f"rules[{first}] has the same name", "choose another name"
+
+
+def _pixels(config: Config) -> Iterator[Finding]:
+    known = {name for pixel in config.pixels for name in (pixel.id, pixel.name)}
+    for index, rule in enumerate(config.rules):
+        wished = getattr(rule.match, "pixel", None)
+        given = [value.value for value in rule.then.pixels if isinstance(value, Literal)]
+        places = (("match", "pixel", wished.want if wished else ()), ("then", "pixels", map(str, given)))
+        for section, option, names in places:
+            for name in sorted(set(names) - known):
+                remedy = did_you_mean(name, sorted(pixel.name for pixel in config.pixels))
+                yield ("rules", index, section, option), f"no pixel is named {name!r}", remedy
+        if (other := rule.then.pixel) and not other.access_token and _literal(other.id) not in {None, *known}:
+            remedy = "add its access_token, or the pixel under `pixels`"
+            yield ("rules", index, "then", "pixel"), f"no pixel is named {_literal(other.id)!r}", remedy
+
+
+def _literal(value: Any) -> str | None:
+    return str(value.value) if isinstance(value, Literal) else None
+
+
+def _elements(config: Config) -> Iterator[Finding]:
+    for loc, names in _element_names(config):
+        for name in sorted(names - config.elements.keys()):
+            remedy = did_you_mean(name, list(config.elements), "there is no element: add it under `elements`")
+            yield loc, f"no element is named {name!r}", remedy
+
+
+def _element_names(config: Config) -> Iterator[tuple[Loc, frozenset[str]]]:
+    """Who asks for which data elements."""
+    for index, rule in enumerate(config.rules):
+        yield ("rules", index), rule.elements | _matched(rule.match)
+    for name, policy in config.consent.items():
+        asked = (getattr(signal, "element", None) for signal in policy.read if signal.kind == "element")
+        yield ("consent", name, "read"), frozenset(filter(None, asked))
+    for name, source in config.sources.items():
+        if source.only_when:
+            yield ("sources", name, "only_when"), source.only_when.elements
+
+
+def _matched(match: Match) -> frozenset[str]:
+    wished, negated = getattr(match, "element", None), getattr(match, "not", None)
+    own = frozenset(wished.want) if wished else frozenset()
+    return own | _matched(negated.want) if negated else own
+
+
+def _verifiers(config: Config) -> Iterator[Finding]:
+    for index, pixel in enumerate(config.pixels):
+        for event, source in pixel.verify.items():
+            if source not in config.sources:
+                remedy = did_you_mean(source, list(config.sources), "there is no source: add it under `sources`")
+                yield ("pixels", index, "verify", event), f"no source is named {source!r}", remedy
+
+
+def _verifiers_that_cannot(config: Config) -> Iterator[Finding]:
+    """A verifier that names no amount, or that remembers for too long that an order was not there."""
+    for name in sorted({source for pixel in config.pixels for source in pixel.verify.values()}):
+        source = config.sources[name]
+        if missing := [key for key in ("value", "currency") if key not in source.custom_data]:
+            remedy = "write custom_data: { value: <column>, currency: <column> }"
+            yield ("sources", name), f"it verifies, but says nothing of {' and '.join(missing)}", remedy
+        if source.cache and source.cache.negative_ttl >= config.enrich.verify_wait:
+            found = "an order that was not there counts as missing for longer than enrich.verify_wait"
+            yield ("sources", name, "cache"), found, "shorten negative_ttl, or write cache: null"
+
+
+def _unreachable(config: Config) -> Iterator[Finding]:
+    for index, before in never_holding(config.rules):
+        found = f"it can never hold: {config.rules[before].name!r} drops its events first"
+        yield ("rules", index, "name"), found, "move it up, or remove it"
+
+
+def _renamed(config: Config) -> Iterator[Finding]:
+    """The two copies must bear one name, or Meta counts both (PROTOCOL 1.10)."""
+    for index, rule in enumerate(config.rules):
+        section = rule.then.server_event
+        name = _literal(section.event_name) if section else None
+        if section and section.event_name and not _matches_only(rule, name):
+            found = "only the twin gets this name, so that Meta counts it beside the browser's copy"
+            yield ("rules", index, "then", "server_event", "event_name"), found, "write `rename`, which renames both"
+        elif rule.then.rename and (loc := _browser_sends_itself(config)):
+            found = f"{loc} has relay: browser, whose copies keep their name: Meta counts both"
+            yield ("rules", index, "then", "rename"), found, "use another relay"
+
+
+def _matches_only(rule: Rule, name: str | None) -> bool:
+    wished = getattr(rule.match, "event", None)
+    return wished is not None and wished.want == {name}
+
+
+def _browser_sends_itself(config: Config) -> str | None:
+    return next((pixel.name for pixel in config.pixels if pixel.relay == "browser"), None)
+
+
+def _test_codes(config: Config) -> Iterator[Finding]:
+    """A code that is left in production shows every visitor's event under Test Events."""
+    remedy = "add `when` for your own browser or `until`, or take it out in production"
+    for index, pixel in enumerate(config.pixels):
+        if pixel.test_event_code:
+            found = "every event is marked as a test event"
+            yield ("pixels", index, "test_event_code"), found, "write a rule with test_event and when or until"
+    for index, rule in enumerate(config.rules):
+        if (test := rule.then.test_event) and test.when is None and test.until is None:
+            yield ("rules", index, "then", "test_event"), "a test event code without `when` and `until`", remedy
+        elif test and test.until and test.until.isoformat() < datetime.now(UTC).date().isoformat():
+            yield ("rules", index, "then", "test_event", "until"), "that day is over", "remove the section"
+
+
+def _unverified(config: Config) -> Iterator[Finding]:
+    for index, pixel in enumerate(config.pixels):
+        takes = [event for event in MONEY if not pixel.events or event in pixel.events]
+        for event in takes:
+            if event not in pixel.verify:
+                found = f"{pixel.name}: anyone can forge a {event}"
+                yield ("pixels", index), found, f"verify: {{ {event}: <a source of your orders> }}"
+
+
+def _by_person(config: Config) -> Iterator[Finding]:
+    if config.identity.by_external_id:
+        found = "anyone who makes up an external_id gets that person's remembered data sent with their own"
+        yield ("identity", "by_external_id"), found, "remove it: browsers are recognised by fbp"
