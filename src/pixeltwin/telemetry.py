@@ -33,8 +33,26 @@ RELAYS: Final = Counter(
 )
 LOOKUPS: Final = Counter(
     "pixeltwin_enrich",
-    "Customer look-ups, one a key.",
+    "Customer look-ups, one a key; left_out counts values of rows that could not be taken.",
     ["source", "result"],
+    registry=REGISTRY,
+)
+RULES: Final = Counter(
+    "pixeltwin_rule",
+    "Events for which a rule held.",
+    ["rule"],
+    registry=REGISTRY,
+)
+RULE_ERRORS: Final = Counter(
+    "pixeltwin_rule_errors",
+    "Expressions of a rule that failed, and fields of its action that gave nothing that can be used.",
+    ["rule"],
+    registry=REGISTRY,
+)
+CONSENT: Final = Counter(
+    "pixeltwin_consent_items",
+    "Items that waited in the outbox and were released by a visitor's grant, or purged by a refusal.",
+    ["effect"],
     registry=REGISTRY,
 )
 OUTBOX: Final = Gauge(

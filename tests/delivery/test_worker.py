@@ -24,7 +24,9 @@ class Double:
         self.codes: list[str] = []
         self.posts: list[tuple[str, list[bytes]]] = []
 
-    async def send(self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str) -> Verdict:
+    async def send(
+        self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str, credential: str = ""
+    ) -> Verdict:
         self.codes.append(test_event_code)
         self.posts.append((pixel_id, list(payloads)))
         if self.first:

@@ -16,7 +16,8 @@ COMMANDS = [
     *(command.name or command.callback.__name__ for command in app.registered_commands if command.callback),
     *(group.name for group in app.registered_groups if group.name),
 ]
-ENV = {"SHOP_TOKEN": "a-token", "UID_KEY": "a-key", "INGEST_KEY": "a-key"}
+NAMES = ("SHOP_TOKEN", "UID_KEY", "INGEST_KEY", "ADMIN_TOKEN", "PARTNER_TOKEN")
+ENV = dict.fromkeys(NAMES, "a-secret")
 
 
 def yaml_blocks() -> list[str]:

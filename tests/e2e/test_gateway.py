@@ -123,7 +123,7 @@ def test_an_openbridge_post_and_its_hit_give_one_twin(running, meta):
     assert post.headers["access-control-allow-credentials"] == "true"
     get(f"{running.url}/tr/?{now_query('Purchase', eid='ob-1', cd_value='9.5', cd_currency='EUR')}")
     assert until(meta.pairs)
-    known = meta.servers()[0]["user_data"]
+    known = next(event for event in meta.servers() if event["event_id"] == "ob-1")["user_data"]
     # the documentation's hash of user-42 (PROTOCOL 1.5): sent raw, hashed here as the pixel hashes it
     assert known["external_id"] == ["6d894aa3ee802549d7f340e7c1cf0d1c1cb14cd84f768d92ffaa6785337c4997"]
     assert meta.report()["counts"]["server_duplicates"] == 0

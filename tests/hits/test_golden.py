@@ -15,7 +15,8 @@ GOLDEN = [json.loads(line) for line in (FOLDER / "golden.jsonl").read_text().spl
 def explained(*arguments: str, stdin: str = "") -> list[dict]:
     ran = CliRunner().invoke(app, ["explain", "--json", "--now", "1795461800", *arguments], input=stdin)
     assert ran.exit_code == 0, ran.output
-    return [json.loads(line) for line in ran.stdout.splitlines()]
+    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    return [{key: one[key] for key in ("hit", "skip", "twin", "notes")} for one in told]  # what the golden lines have
 
 
 def test_every_hit_has_its_golden_line():
@@ -61,5 +62,5 @@ def test_what_cannot_be_read_is_said_plainly(source, said):
 
 def test_a_person_can_read_it_too():
     ran = CliRunner().invoke(app, ["explain", str(FOLDER / "hits.txt")])
-    for expected in ("event_id G-1001: the page's", "no twin: automatic_event", "note: event_id_in_custom_data"):
+    for expected in ("event_id = G-1001   ← hit eid", "no twin: automatic_event", "note      event_id_in_custom_data"):
         assert expected in ran.stdout

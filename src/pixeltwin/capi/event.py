@@ -58,6 +58,8 @@ class UserData(BaseModel):
     ctwa_clid: Id | None = None
     ig_account_id: Id | None = None
     ig_sid: Id | None = None
+    partner_name: str | None = None
+    partner_id: Id | None = None
     # parts of names and birthdays, as Meta's SDKs send them: hashed, one value each
     f5first: Sha256 | None = None
     f5last: Sha256 | None = None

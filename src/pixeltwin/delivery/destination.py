@@ -37,10 +37,13 @@ class Destination(Protocol):
     name: str
     max_batch: int
 
-    async def send(self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str) -> Verdict:
+    async def send(
+        self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str, credential: str = ""
+    ) -> Verdict:
         """Send a batch of one pixel's payloads, 1 to `max_batch` of them. Never raises for what the network does.
 
-        `test_event_code` is that of all of them, empty for none.
+        `test_event_code` is that of all of them, empty for none; `credential` names whose token they are sent with,
+        empty for the pixel's own.
         """
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +19,7 @@ class State(StrEnum):
 
     SKIPPED = "skipped"
     QUEUED = "queued"
+    HELD = "held"
     DUPLICATE = "duplicate"
     LATER = "later"
     DELIVERED = "delivered"
@@ -31,9 +32,10 @@ class Record:
     """One hit and its twin.
 
     `hit` is the hit's parameters as they came, decoded, in order. `twin` is the event for Meta, None where there is
-    none; `added` names what it knows and the hit did not (`user_data.em`), `notes` what is remarkable. `detail` says in
-    one line why the state is what it is: the skip's reason, Meta's answer, the error. `relay` says who brings the
-    browser's copy to Meta.
+    none; `added` names what it knows and the hit did not (`user_data.em`), `origins` says who set such fields
+    (`customers`, `rule margin`), `rules` names the rules that held, `consent` is the visitor's answer and who asked
+    (`granted (eu)`), `notes` what is remarkable. `detail` says in one line why the state is what it is: the skip's
+    reason, Meta's answer, the error. `relay` says who brings the browser's copy to Meta.
     """
 
     id: str
@@ -48,6 +50,9 @@ class Record:
     hit: Sequence[tuple[str, str]] = ()
     twin: Mapping[str, Any] | None = None
     added: Sequence[str] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    rules: Sequence[str] = ()
+    consent: str = ""
     notes: Sequence[str] = ()
 
 
@@ -70,10 +75,11 @@ class Journal:
             self._records.popitem(last=False)
         self._tell(record)
 
-    def update(self, record_id: str, **changes: Any) -> None:
-        """Change a record; one that has left the ring is left alone."""
+    def update(self, record_id: str, *, origins: Mapping[str, str] | None = None, **changes: Any) -> None:
+        """Change a record, `origins` on top of those it has; one that has left the ring is left alone."""
         if record := self._records.get(record_id):
-            self._records[record_id] = replace(record, **changes)
+            known = {**record.origins, **(origins or {})}
+            self._records[record_id] = replace(record, origins=known, **changes)
             self._tell(self._records[record_id])
 
     def get(self, record_id: str) -> Record | None:

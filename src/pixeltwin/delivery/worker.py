@@ -23,10 +23,14 @@ REST_AFTER_FAULT: Final = 1.0  # seconds; a fault of ours must not become a busy
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """An item made ready: the bytes to send. Only items of one test event code travel together; empty: none."""
+    """An item made ready: the bytes to send. Only items of one test event code travel together; empty: none.
+
+    `credential` names whose token they travel with, empty for the pixel's own; they do not mix either.
+    """
 
     payload: bytes
     test_event_code: str = ""
+    credential: str = ""
 
 
 type Batch = tuple[tuple[Item, Ready], ...]
@@ -125,7 +129,9 @@ class Worker:
     async def _send(self, batch: Batch) -> dict[int, tuple[Outcome, str]]:
         first, made = batch[0]
         payloads = [ready.payload for _, ready in batch]
-        verdict = await self._destination.send(first.pixel_id, payloads, test_event_code=made.test_event_code)
+        verdict = await self._destination.send(
+            first.pixel_id, payloads, test_event_code=made.test_event_code, credential=made.credential
+        )
         match verdict:
             case Taken(answer):
                 return {item.seq: (Delivered(), answer) for item, _ in batch}
@@ -142,10 +148,10 @@ class Worker:
 
 
 def _batches(ready: Iterable[tuple[Item, Ready]], size: int) -> Iterator[Batch]:
-    """The items by pixel and test event code, never two of them in a batch, never more than `size`."""
+    """The items by pixel, test event code and token, never two of them in a batch, never more than `size`."""
 
-    def kind(one: tuple[Item, Ready]) -> tuple[str, str]:
-        return one[0].pixel_id, one[1].test_event_code
+    def kind(one: tuple[Item, Ready]) -> tuple[str, str, str]:
+        return one[0].pixel_id, one[1].test_event_code, one[1].credential
 
     for _, group in groupby(sorted(ready, key=kind), key=kind):
         yield from batched(group, size)

@@ -18,7 +18,10 @@ TIMEOUT: Final = httpx.Timeout(10.0, connect=3.0)
 
 
 class ConversionsApi:
-    """One client for every pixel. A pixel's token is asked for at every post, so that a new one is used at once."""
+    """One client for every pixel. A token is asked for at every post, so that a new one is used at once.
+
+    `tokens` are those of pixels by id, and others by the name of their credential.
+    """
 
     name = NAME
     max_batch = MAX_EVENTS
@@ -32,8 +35,10 @@ class ConversionsApi:
             follow_redirects=False,  # the token goes to Graph and nowhere else
         )
 
-    async def send(self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str) -> Verdict:
-        token = self._tokens.get(pixel_id)
+    async def send(
+        self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str, credential: str = ""
+    ) -> Verdict:
+        token = self._tokens.get(credential or pixel_id)
         if token is None:
             return TryAgain("the pixel is no longer configured")
         try:

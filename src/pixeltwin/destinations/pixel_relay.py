@@ -39,7 +39,7 @@ def forwarded_headers(request: HitRequest) -> dict[str, str]:
     kept = {
         name: value
         for name, value in request.headers.items()
-        if (name in FORWARDED or name.startswith(FORWARDED_PREFIX)) and value.isprintable()
+        if value and (name in FORWARDED or name.startswith(FORWARDED_PREFIX)) and value.isprintable()
     }
     if referer := _without_query(request.header("referer")):
         kept["referer"] = referer
@@ -61,7 +61,9 @@ class PixelRelay:
             auto_decompress=False,
         )
 
-    async def send(self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str = "") -> Verdict:
+    async def send(
+        self, pixel_id: str, payloads: Sequence[bytes], *, test_event_code: str = "", credential: str = ""
+    ) -> Verdict:
         kept: dict[str, Any] = orjson.loads(payloads[0])
         url = URL(f"{self._endpoint}?{kept['query']}" if kept["query"] else self._endpoint, encoded=True)
         body = kept["body"].encode("latin-1")

@@ -3,13 +3,16 @@
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Final
 
+from pixeltwin.capi.normalize import hashes
 from pixeltwin.enrich.breaker import Breaker
 from pixeltwin.enrich.cache import ProfileCache
-from pixeltwin.enrich.profiles import profile_of
+from pixeltwin.enrich.profiles import Hasher, profile_of
 from pixeltwin.enrich.source import Profile, Query, Row, SourceSettings
 
+MEMO: Final = 4096  # hashes remembered for a look-up: names, cities and countries come again and again
 LONGEST_KEY: Final = 512  # characters; an e-mail address has 320 at most
 
 
@@ -76,7 +79,8 @@ class Guarded:
         return await asyncio.to_thread(self._profiles, keys, rows)
 
     def _profiles(self, keys: list[str], rows: Mapping[str, Row | Profile]) -> dict[str, Profile]:
-        return {key: self._profile(rows[key]) for key in keys if key in rows}
+        remembering = lru_cache(MEMO)(hashes)  # of this look-up alone: plaintext is not kept
+        return {key: self._profile(rows[key], remembering) for key in keys if key in rows}
 
-    def _profile(self, row: Row | Profile) -> Profile:
-        return row if isinstance(row, Profile) else profile_of(row, self._columns, self._country)
+    def _profile(self, row: Row | Profile, hashes: Hasher) -> Profile:
+        return row if isinstance(row, Profile) else profile_of(row, self._columns, self._country, hashes)

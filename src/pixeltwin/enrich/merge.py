@@ -13,14 +13,21 @@ MONEY: Final = ("value", "currency", "predicted_ltv", "net_revenue")  # what a b
 
 def merge(given: UserData, profiles: Iterable[Profile]) -> UserData:
     """The browser's own hash stays first; ours follow where they differ (PROTOCOL 1.5.3)."""
-    merged = given.model_dump(exclude_none=True)
     for profile in profiles:
-        for key, values in profile.user_data.items():
-            if key in HASHED_PARTS:  # one value each
-                merged.setdefault(key, values[0])
-            else:
-                merged[key] = tuple(dict.fromkeys((*merged.get(key, ()), *values)))
-    return UserData.model_validate(merged)
+        given = given.model_copy(update=more_hashes(given, profile))
+    return given
+
+
+def more_hashes(given: UserData, profile: Profile) -> dict[str, Any]:
+    """The keys that the profile adds to, with all their values. Profiles hold hashes alone: none is checked again."""
+    found = {key: _joined(key, getattr(given, key), values) for key, values in profile.user_data.items()}
+    return {key: values for key, values in found.items() if values != getattr(given, key)}
+
+
+def _joined(key: str, given: Any, values: tuple[str, ...]) -> Any:
+    if not given:
+        return values[0] if key in HASHED_PARTS else values  # parts of names have one value each
+    return given if key in HASHED_PARTS else tuple(dict.fromkeys((*given, *values)))
 
 
 def merged_custom_data(

@@ -35,6 +35,8 @@ def value_at(row: Row, path: str) -> Any:
     """The value in that column, or down a dotted path (`billing.email`, `emails.0`); None where there is none."""
     if path in row:
         return row[path]
+    if "." not in path:
+        return None
     node: Any = row
     for step in path.split("."):
         node = _child(node, step)

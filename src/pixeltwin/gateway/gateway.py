@@ -1,38 +1,41 @@
 """One gateway: its outbox, its workers, its journal."""
 
 import asyncio
-import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain
-from typing import Final, Literal
+from typing import Final, Protocol
 
 from pixeltwin import kinds
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.config import Config
-from pixeltwin.delivery.journal import Journal, Record, State
+from pixeltwin.consent.verdict import Treatment
+from pixeltwin.delivery.journal import Journal, State
 from pixeltwin.delivery.outbox import Appended, Depth, NewItem, Outbox
 from pixeltwin.delivery.worker import Worker
-from pixeltwin.destinations import conversions_api, pixel_relay
 from pixeltwin.destinations.conversions_api import ConversionsApi
-from pixeltwin.destinations.pixel_relay import PixelRelay, relay_payload
+from pixeltwin.destinations.pixel_relay import PixelRelay
+from pixeltwin.enrich.memory import Memory
 from pixeltwin.enrich.source import Source
+from pixeltwin.gateway.consents import Consents
+from pixeltwin.gateway.entries import record_of_server_event, records_of
+from pixeltwin.gateway.items import Relay, items_of, twin_item
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.relays import Relays
 from pixeltwin.gateway.twins import Twins
 from pixeltwin.mirror import Admission, Decide, Draft, Ingested, admit, admit_ingest
-from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
 from pixeltwin.pixel.stamp import MARK
-from pixeltwin.telemetry import HITS, OUTBOX, log
+from pixeltwin.sources.embedded import WritableSource
+from pixeltwin.telemetry import HITS, OUTBOX, RULE_ERRORS, RULES, log
 
 LINGER: Final = 0.1  # seconds a batch may fill; Meta wants events in real time, batches want company
-JOURNAL_CHARACTERS: Final = 48 * 1024  # of one hit; in-app browsers send 32 KiB
 DRAIN_SECONDS: Final = 7.0  # of the 10 that a stop may take
 
-type Relay = Literal["native", "background", "browser", "none"]  # who brings the browser's copy to Meta
+
+class Closer(Protocol):
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +62,10 @@ class Gateway:
         self._pixels = {pixel.id: pixel for pixel in config.pixels}
         self._relays = {pixel.id: pixel.relay or relay for pixel in config.pixels}
         self._outbox: Outbox | None = None
+        self._consents: Consents | None = None
         self._running: list[tuple[Worker, asyncio.Task[None]]] = []
-        self._closers: list[Source | ConversionsApi | PixelRelay] = []
+        self._sources: Mapping[str, Source] = {}
+        self._closers: list[Closer] = []
 
     async def open(self) -> None:
         """Open the outbox and the sources, start the workers. Raises `OSError` when a file cannot be used."""
@@ -72,12 +77,12 @@ class Gateway:
 
     async def _open(self, config: Config) -> None:
         self._outbox = outbox = await _open_outbox(config)
-        sources = _open_sources(config)
-        self._closers.extend(sources.values())
-        twins = Twins(config, sources, self.journal)
+        self._consents = Consents(outbox)
+        self._sources, memory = open_sources(config), await _open_memory(config)
+        self._closers.extend((*self._sources.values(), *([memory] if memory else [])))
+        twins = Twins(config, self.policy, self._sources, self.journal, memory)
         relays = Relays({pixel.id: pixel.name for pixel in config.pixels})
-        tokens = {pixel.id: pixel.access_token.get_secret_value for pixel in config.pixels}
-        api = ConversionsApi(config.meta.graph, config.meta.graph_version, tokens)
+        api = ConversionsApi(config.meta.graph, config.meta.graph_version, _tokens(config))
         relay = PixelRelay(config.meta.pixel)
         self._closers.extend((api, relay))
         self._run(Worker(outbox, api, twins.prepare, twins.report, linger=LINGER))
@@ -91,10 +96,14 @@ class Gateway:
         except Exception:
             log.exception("a hit could not be read")
             admission = Admission(skip=Reason.INTERNAL_ERROR)
-        relay = self._relays.get(admission.hit.pixel_id, "none") if admission.relay and admission.hit else "none"
-        state, detail = await self._keep(admission, relay)
-        self._note(request, admission, record_id, relay, state, detail)
-        return Handled(admission=admission, record_id=record_id, relay=relay, state=state, detail=detail)
+        relay = self._relay_of(admission)
+        if self._consents:
+            await self._consents.follow(admission)
+        states, reason, detail = await self._keep(admission, relay, request.received_at)
+        self._count(admission, states, reason)
+        for record in records_of(request, admission, record_id, relay, states, detail):
+            self.journal.add(record)
+        return Handled(admission=admission, record_id=record_id, relay=relay, state=states[0], detail=detail)
 
     async def ingest(self, pixel_id: str, request: HitRequest) -> Ingested | Skip:
         """Keep the server events that were posted for a pixel; durable when it returns."""
@@ -105,13 +114,15 @@ class Gateway:
             return posted
         drafts = [self._ingested(event, posted) for event in posted.events if isinstance(event, ServerEvent)]
         try:
-            appended = await self._append([_twin(pixel_id, draft) for draft in drafts])
+            appended = await self._append([twin_item(draft) for draft in drafts])
         except OSError as error:
             log.error("the outbox took nothing", error=str(error))
             self.count_skip(Reason.OUTBOX_FAILED)
             return Skip(Reason.OUTBOX_FAILED)
         for draft, kept in zip(drafts, appended, strict=True):
-            self._note_ingested(pixel_id, request, draft, kept)
+            state = State.DUPLICATE if kept is Appended.DUPLICATE else State.QUEUED
+            HITS.labels(self._pixels[pixel_id].name, state, "").inc()
+            self.journal.add(record_of_server_event(request, draft, state))
         return posted
 
     def count_skip(self, reason: Reason) -> None:
@@ -122,7 +133,7 @@ class Gateway:
         """The outbox's depth by destination; sets the metrics' gauges on the way."""
         depths = await self._outbox.stats() if self._outbox else {}
         for destination, depth in depths.items():
-            for state in ("ready", "leased", "dead"):
+            for state in ("ready", "leased", "held", "dead"):
                 OUTBOX.labels(destination, state).set(getattr(depth, state))
         return depths
 
@@ -133,6 +144,17 @@ class Gateway:
     @property
     def config_digest(self) -> str:
         return self.config.digest
+
+    @property
+    def admin_token(self) -> str:
+        """What somebody has to show who puts customers; empty: nobody may."""
+        admin = self.config.admin
+        return admin.token.get_secret_value() if admin and admin.token else ""
+
+    @property
+    def customer_stores(self) -> Mapping[str, WritableSource]:
+        """The sources that customers can be put into."""
+        return {name: it for name, it in self._sources.items() if isinstance(it, WritableSource)}
 
     @property
     def pixels(self) -> Mapping[str, str]:
@@ -157,17 +179,27 @@ class Gateway:
     def _run(self, worker: Worker) -> None:
         self._running.append((worker, asyncio.create_task(worker.run())))
 
-    async def _keep(self, admission: Admission, relay: Relay) -> tuple[State, str]:
-        """Append the hit's items; answers the twin's state and why."""
-        items = list(_items(admission, relay))
+    def _relay_of(self, admission: Admission) -> Relay:
+        """Who brings the browser's copy to Meta. A held one waits in the outbox: nobody else could hold it."""
+        if not (admission.relay and admission.hit):
+            return "none"
+        relay = self._relays.get(admission.hit.pixel_id, "none")
+        return "background" if admission.verdict.relay is Treatment.HOLD and relay == "native" else relay
+
+    async def _keep(self, admission: Admission, relay: Relay, now: float) -> tuple[list[State], str, str]:
+        """Append the hit's items; answers the state of each twin, and the reason and detail where there is none."""
         try:
-            appended = await self._append(items)
+            appended = await self._append(list(items_of(admission, relay, now)))
         except OSError as error:
             log.error("the outbox took nothing", error=str(error))
-            return State.SKIPPED, Reason.OUTBOX_FAILED
+            lost = [State.SKIPPED] * max(1, len(admission.drafts))
+            return lost, Reason.OUTBOX_FAILED, Reason.OUTBOX_FAILED
         if admission.skip:
-            return State.SKIPPED, admission.skip
-        return (State.DUPLICATE, "") if appended[0] is Appended.DUPLICATE else (State.QUEUED, "")
+            because = f": {admission.because}" if admission.because else ""
+            return [State.SKIPPED], admission.skip, f"{admission.skip}{because}"
+        kept = State.HELD if admission.verdict.twin is Treatment.HOLD else State.QUEUED
+        twins = appended[: len(admission.drafts)]
+        return [State.DUPLICATE if one is Appended.DUPLICATE else kept for one in twins], "", ""
 
     async def _append(self, items: list[NewItem]) -> list[Appended]:
         if not items:
@@ -179,93 +211,34 @@ class Gateway:
     def _ingested(self, event: ServerEvent, posted: Ingested) -> Draft:
         if not event.event_id:
             event = event.model_copy(update={"event_id": f"{MARK}{secrets.token_hex(16)}"})
-        return Draft(event=event, record_id=self.journal.next_id(), test_event_code=posted.test_event_code)
-
-    def _note_ingested(self, pixel_id: str, request: HitRequest, draft: Draft, kept: Appended) -> None:
-        state, event = State.DUPLICATE if kept is Appended.DUPLICATE else State.QUEUED, draft.event
-        HITS.labels(self._pixels[pixel_id].name, state, "").inc()
-        self.journal.add(
-            Record(
-                id=draft.record_id,
-                received_at=request.received_at,
-                pixel_id=pixel_id,
-                event_name=event.event_name,
-                event_id=event.event_id,
-                source_url=event.event_source_url or "",
-                state=state,
-                twin=event.as_json(),
-            )
+        return Draft(
+            pixel_id=posted.pixel_id,
+            event=event,
+            record_id=self.journal.next_id(),
+            test_event_code=posted.test_event_code,
+            from_server=True,
+            config=self.config.digest,
         )
 
-    def _note(
-        self, request: HitRequest, admission: Admission, record_id: str, relay: Relay, state: State, detail: str
-    ) -> None:
-        """Count and journal a hit. Skips of what is no hit at all are only counted: noise must not fill the ring."""
-        hit = admission.hit
-        pixel = self._pixels.get(hit.pixel_id) if hit else None
-        HITS.labels(pixel.name if pixel else "other", state, detail).inc()
-        if hit is not None:
-            self.journal.add(_record(request, hit, admission, record_id, relay, state, detail))
+    def _count(self, admission: Admission, states: list[State], reason: str) -> None:
+        pixels = [draft.pixel_id for draft in admission.drafts] or [admission.hit.pixel_id if admission.hit else ""]
+        for pixel_id, state in zip(pixels, states, strict=False):
+            pixel = self._pixels.get(pixel_id)
+            HITS.labels(pixel.name if pixel else "other", state, reason).inc()
+        if admission.ruled:
+            for rule in admission.ruled.names:
+                RULES.labels(rule).inc()
+            for fault in admission.ruled.faults:
+                RULE_ERRORS.labels(fault.partition(":")[0]).inc()
 
 
-def _items(admission: Admission, relay: Relay) -> chain[NewItem]:
-    """The legs of one hit: its twin, and the browser's copy where we bring it to Meta."""
-    return chain(_twin_leg(admission), _relay_leg(admission, relay))
-
-
-def _twin_leg(admission: Admission) -> list[NewItem]:
-    return [_twin(admission.hit.pixel_id, admission.draft)] if admission.draft and admission.hit else []
-
-
-def _twin(pixel_id: str, draft: Draft) -> NewItem:
-    """A draft's item. Meta de-duplicates by event name and id, so that is its key."""
-    key = hashlib.blake2b(f"{draft.event.event_name}\0{draft.event.event_id}".encode(), digest_size=16).digest()
-    return NewItem(destination=conversions_api.NAME, pixel_id=pixel_id, key=key, payload=draft.as_bytes())
-
-
-def _relay_leg(admission: Admission, relay: Relay) -> list[NewItem]:
-    if relay != "background" or not admission.relay or not (hit := admission.hit):
-        return []
-    payload = relay_payload(admission.relay)
-    return [NewItem(destination=pixel_relay.NAME, pixel_id=hit.pixel_id, key=None, payload=payload)]
-
-
-def _record(
-    request: HitRequest,
-    hit: PixelHit,
-    admission: Admission,
-    record_id: str,
-    relay: Relay,
-    state: State,
-    detail: str,
-) -> Record:
-    event = admission.draft.event if admission.draft else None
-    return Record(
-        id=record_id,
-        received_at=request.received_at,
-        pixel_id=hit.pixel_id,
-        event_name=hit.event_name,
-        event_id=event.event_id if event else hit.event_id,
-        source_url=hit.get("dl") or request.header("referer"),
-        state=state,
-        detail=detail,
-        relay=relay,
-        hit=_shown(hit),
-        twin=event.as_json() if event else None,
-        notes=admission.draft.notes if admission.draft else (),
-    )
-
-
-def _shown(hit: PixelHit) -> list[tuple[str, str]]:
-    """The hit's parameters as far as the journal has room: it keeps the latest hits, hostile ones among them."""
-    room = JOURNAL_CHARACTERS
-    shown: list[tuple[str, str]] = []
-    for name, value in hit.shown():
-        room -= len(name) + len(value)
-        if room < 0:
-            return [*shown, ("…", "(longer than the journal keeps)")]
-        shown.append((name, value))
-    return shown
+def _tokens(config: Config) -> dict[str, Callable[[], str]]:
+    """The tokens of pixels by id, and those of rules by the rule's name."""
+    tokens = {pixel.id: pixel.access_token.get_secret_value for pixel in config.pixels}
+    for rule in config.rules:
+        if (other := rule.then.pixel) and other.access_token:
+            tokens[rule.name] = other.access_token.get_secret_value
+    return tokens
 
 
 async def _open_outbox(config: Config) -> Outbox:
@@ -274,7 +247,16 @@ async def _open_outbox(config: Config) -> Outbox:
     return outbox
 
 
-def _open_sources(config: Config) -> dict[str, Source]:
+async def _open_memory(config: Config) -> Memory | None:
+    if config.identity.remember is None:
+        return None
+    engine = kinds.module_of(config.identity.store)
+    memory: Memory = await engine.open_memory(config.identity.store, base=config.base)
+    return memory
+
+
+def open_sources(config: Config) -> dict[str, Source]:
+    """The config's sources by name. Raises `OSError` when one cannot be used."""
     return {
         name: kinds.module_of(settings).open_source(settings, config.base) for name, settings in config.sources.items()
     }

@@ -1,12 +1,13 @@
 """What the config says about hits, as the pure code takes it."""
 
 from pixeltwin.config import Config, Pixel
-from pixeltwin.mirror import PixelPolicy, Policy
+from pixeltwin.mirror import PixelPolicy, Policy, SourcePolicy
 from pixeltwin.pixel.hit import Limits
+from pixeltwin.rules.ruleset import RuleSet
 
 
 def policy_of(config: Config) -> Policy:
-    """The policy of a config. Of its elements only those that look-ups need: what they read is stored with a twin."""
+    """The policy of a config."""
     limits = config.server.limits
     return Policy(
         pixels={pixel.id: _pixel_policy(pixel) for pixel in config.pixels},
@@ -16,13 +17,25 @@ def policy_of(config: Config) -> Policy:
         fbi_cookie=config.identity.fbi_cookie,
         set_cookies=config.identity.set_cookies,
         admits_origin=config.server.admits_origin,
-        elements={name: config.elements[name] for name in sorted({source.key for source in config.sources.values()})},
+        elements=config.elements,
+        country=config.geo.country,
+        region=config.geo.region,
+        sources={name: SourcePolicy(key=it.key, only_when=it.only_when) for name, it in config.sources.items()},
+        consent=config.consent,
+        privacy=config.privacy,
+        rules=RuleSet(config.rules),
+        config=config.digest,
     )
 
 
 def _pixel_policy(pixel: Pixel) -> PixelPolicy:
     return PixelPolicy(
+        name=pixel.name,
         hosts=frozenset(pixel.hosts),
+        events=frozenset(pixel.events),
+        automatic_events=pixel.automatic_events,
         default_country=pixel.default_country,
+        enrich=pixel.enrich,
+        verify=pixel.verify,
         ingest_keys=frozenset(key.get_secret_value() for key in pixel.ingest_keys),
     )

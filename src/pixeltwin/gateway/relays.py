@@ -1,20 +1,24 @@
 """What the worker does with relayed copies: nothing but count them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-from pixeltwin.delivery.outbox import Item, Outcome
+from pixeltwin.delivery.outbox import Dropped, Item, Outcome
 from pixeltwin.delivery.worker import Prepared, Ready
+from pixeltwin.pixel.skip import Reason
 from pixeltwin.telemetry import RELAYS
+
+NOT_GRANTED: Final = Dropped(Reason.CONSENT_UNKNOWN)
 
 
 class Relays:
-    """Hands the browser's copies on as they are. `names` are the pixels' names by id."""
+    """Hands the browser's copies on as they are, but for those that nobody released. `names` are pixels' by id."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
 
     async def prepare(self, items: Sequence[Item]) -> dict[int, Prepared]:
-        return {item.seq: Ready(item.payload) for item in items}
+        return {item.seq: NOT_GRANTED if item.held else Ready(item.payload) for item in items}
 
     def report(self, item: Item, outcome: Outcome, detail: str) -> None:
         RELAYS.labels(self._names.get(item.pixel_id, "other"), type(outcome).__name__.lower()).inc()

@@ -1,26 +1,33 @@
-"""What the worker does with a lease of drafts: look customers up, seal, and tell how it ended."""
+"""What the worker does with a lease of drafts: look customers up, seal, remember, and tell how it ended."""
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import orjson
 
-from pixeltwin.capi.validate import Refusal
+from pixeltwin.capi.event import ServerEvent
 from pixeltwin.config import Config
+from pixeltwin.delivery.backoff import retry_at
 from pixeltwin.delivery.journal import Journal, State
-from pixeltwin.delivery.outbox import Delivered, Dropped, Item, Later, Outcome, Refused
+from pixeltwin.delivery.outbox import REMEMBERED, Delivered, Dropped, Item, Later, Outcome, Refused
 from pixeltwin.delivery.worker import Prepared, Ready
+from pixeltwin.enrich import memory
+from pixeltwin.enrich.memory import Memory, Remembered
 from pixeltwin.enrich.source import Profile, Source
-from pixeltwin.mirror import Draft, seal
-from pixeltwin.telemetry import LOOKUPS, TWINS, log
+from pixeltwin.mirror import Draft, Policy, Sealed, seal, unverified
+from pixeltwin.pixel.skip import Reason
+from pixeltwin.telemetry import LOOKUPS, RULES, TWINS, log
 
-ENRICH_WAIT: Final = 30.0  # seconds a twin waits for a source that is down; then it goes without
-ENRICH_RETRY: Final = 2.0
+ENRICH_RETRY: Final = 2.0  # seconds
+ORDER_RETRY: Final = 15.0  # seconds; a shop's own processing takes longer than a look-up
 
 type Profiles = Mapping[str, Mapping[str, Profile] | None]  # by source and key; None: the source did not answer
 
 UNREADABLE: Final = Refused("the outbox holds a draft that cannot be read")
+NOT_GRANTED: Final = Dropped(Reason.CONSENT_UNKNOWN)
 
 STATES: Final[Mapping[type[Outcome], State]] = {
     Delivered: State.DELIVERED,
@@ -30,33 +37,47 @@ STATES: Final[Mapping[type[Outcome], State]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An item's draft; `filled` is its event with what was remembered, `recalled` says what that is."""
+
+    item: Item
+    draft: Draft
+    filled: ServerEvent
+    recalled: tuple[str, ...] = ()
+
+
 class Twins:
-    """Prepares twins for Meta and reports their ends."""
+    """Prepares twins for Meta and reports their ends. Without a `store` nothing is remembered."""
 
     def __init__(
         self,
         config: Config,
+        policy: Policy,
         sources: Mapping[str, Source],
         journal: Journal,
+        store: Memory | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._names = {pixel.id: pixel.name for pixel in config.pixels}
-        self._enrich = {pixel.id: pixel.enrich for pixel in config.pixels}
-        self._keys = {name: settings.key for name, settings in config.sources.items()}
         self._test_codes = {pixel.id: pixel.test_event_code or "" for pixel in config.pixels}
+        self._waits = config.enrich
+        self._identity = config.identity
+        self._policy = policy
         self._sources = sources
         self._journal = journal
+        self._store = store
         self._clock = clock
 
     async def prepare(self, items: Sequence[Item]) -> dict[int, Prepared]:
         """Seal a lease's drafts, with one look-up a source for all of them."""
-        drafts = {item.seq: draft for item in items if (draft := _read(item))}
-        wanted = self._wanted(items, drafts)
-        profiles = {name: await self._look_up(name, keys) for name, keys in wanted.items()}
-        return {
-            item.seq: self._seal(item, drafts[item.seq], profiles) if item.seq in drafts else UNREADABLE
-            for item in items
-        }
+        drafts = {item.seq: draft for item in items if not item.held and (draft := _read(item))}
+        opened = await self._recall([item for item in items if item.seq in drafts], drafts)
+        profiles = await self._look_up_all(drafts.values())
+        prepared = {one.item.seq: self._seal(one, profiles) for one in opened}
+        await self._remember(one for one in opened if isinstance(prepared[one.item.seq], Ready))
+        rest = {item.seq: NOT_GRANTED if item.held else UNREADABLE for item in items if item.seq not in prepared}
+        return {**prepared, **rest}
 
     def report(self, item: Item, outcome: Outcome, detail: str) -> None:
         """Count and journal how a twin ended."""
@@ -67,14 +88,48 @@ class Twins:
         if isinstance(outcome, Refused):
             log.warning("Meta refused a twin", pixel=item.pixel_id, reason=detail)
 
-    def _wanted(self, items: Sequence[Item], drafts: Mapping[int, Draft]) -> dict[str, set[str]]:
-        """The keys to look up, by source."""
+    async def _recall(self, items: Sequence[Item], drafts: Mapping[int, Draft]) -> list[Opened]:
+        """The drafts with what is remembered of their browsers and orders, in one look-up."""
+        keys = {item.seq: self._keys(drafts[item.seq]) for item in items}
+        known: Mapping[bytes, Remembered] = {}
+        if self._store and (asked := {key for some in keys.values() for key in some}):
+            try:
+                known = await self._store.recall(asked)
+            except OSError as error:
+                log.warning("nothing could be recalled", error=str(error))
+        return [
+            _opened(item, drafts[item.seq], [known[key] for key in keys[item.seq] if key in known]) for item in items
+        ]
+
+    def _keys(self, draft: Draft) -> tuple[bytes, ...]:
+        if not (draft.remember or draft.from_server):
+            return ()
+        by_person = self._identity.by_external_id
+        return memory.keys_of(draft.pixel_id, draft.event, posted=draft.from_server, by_person=by_person)
+
+    async def _remember(self, sent: Iterable[Opened]) -> None:
+        """Keep what visitors' browsers told, for their next hits."""
+        if self._store is None or self._identity.remember is None:
+            return
+        entries = memory.together(
+            memory.to_remember(one.draft.pixel_id, one.draft.event, one.filled)
+            for one in sent
+            if one.draft.remember and not one.draft.from_server
+        )
+        try:
+            await self._store.remember(entries, self._identity.remember)
+        except OSError as error:
+            log.warning("nothing could be remembered", error=str(error))
+
+    async def _look_up_all(self, drafts: Iterable[Draft]) -> Profiles:
+        """What every source knows, all of them asked at once."""
         wanted: dict[str, set[str]] = {}
-        for item in items:
-            for name in self._enrich.get(item.pixel_id, ()) if item.seq in drafts else ():
-                if key := drafts[item.seq].keys.get(self._keys[name]):
+        for draft in drafts:
+            for name, key in draft.keys.items():
+                if name in self._sources:
                     wanted.setdefault(name, set()).add(key)
-        return wanted
+        found = await asyncio.gather(*(self._look_up(name, keys) for name, keys in wanted.items()))
+        return dict(zip(wanted, found, strict=True))
 
     async def _look_up(self, name: str, keys: set[str]) -> Mapping[str, Profile] | None:
         try:
@@ -85,25 +140,53 @@ class Twins:
             return None
         LOOKUPS.labels(name, "hit").inc(len(found))
         LOOKUPS.labels(name, "miss").inc(len(keys) - len(found))
+        LOOKUPS.labels(name, "left_out").inc(sum(len(profile.left_out) for profile in found.values()))
         return found
 
-    def _seal(self, item: Item, draft: Draft, profiles: Profiles) -> Prepared:
-        asked = {name: key for name in self._enrich.get(item.pixel_id, ()) if (key := draft.keys.get(self._keys[name]))}
+    def _seal(self, opened: Opened, profiles: Profiles) -> Prepared:
+        item, draft = opened.item, opened.draft
+        asked = {name: key for name, key in draft.keys.items() if name in profiles}
         silent = [name for name in asked if profiles[name] is None]
-        if silent and self._clock() - item.appended_at < ENRICH_WAIT:
+        known = {name: found[key] for name, key in asked.items() if (found := profiles[name]) and key in found}
+        if missing := unverified(draft, known, self._policy):
+            return self._wait_for_order(item, missing, is_silent=missing in silent)
+        if silent and self._clock() - item.appended_at < self._waits.wait:
             return Later(self._clock() + ENRICH_RETRY, f"no answer from {', '.join(silent)}")
-        known = [found[key] for name, key in asked.items() if (found := profiles[name]) and key in found]
-        sealed = seal(draft, known, self._clock())
-        if isinstance(sealed, Refusal):
+        sealed = seal(replace(draft, event=opened.filled), known, self._policy, self._clock())
+        if not isinstance(sealed, Sealed):
             return Dropped(str(sealed))
+        return self._ready(draft, sealed, opened.recalled)
+
+    def _wait_for_order(self, item: Item, source: str, *, is_silent: bool) -> Later | Dropped:
+        """An event that must be verified waits: for its order for a while, for its source as long as it may be late."""
+        now = self._clock()
+        longest = REMEMBERED if is_silent else self._waits.verify_wait
+        if now - item.appended_at >= longest:
+            return Dropped(Reason.NOT_VERIFIED)
+        if is_silent:
+            return Later(retry_at(now, item.attempts, None, 1.0), f"no answer from {source}")
+        return Later(now + ORDER_RETRY, f"{source} does not know the order yet")
+
+    def _ready(self, draft: Draft, sealed: Sealed, recalled: tuple[str, ...]) -> Ready:
         twin = sealed.event.as_json()
-        added = [f"user_data.{key}" for key in sealed.added]
-        self._journal.update(draft.record_id, twin=twin, added=added, notes=sealed.notes)
-        return Ready(orjson.dumps(twin), draft.test_event_code or self._test_codes.get(item.pixel_id, ""))
+        origins = {**dict.fromkeys(recalled, "remembered"), **sealed.origins}
+        self._journal.update(
+            draft.record_id, twin=twin, added=tuple(origins), origins=origins, notes=sealed.notes, rules=sealed.rules
+        )
+        for rule in sealed.rules[len(draft.rules) :]:
+            RULES.labels(rule).inc()
+        code = sealed.test_event_code or self._test_codes.get(draft.pixel_id, "")
+        return Ready(orjson.dumps(twin), code, draft.credential)
+
+
+def _opened(item: Item, draft: Draft, recalled: list[Remembered]) -> Opened:
+    if not recalled:
+        return Opened(item, draft, draft.event)
+    return Opened(item, draft, *memory.enriched(draft.event, recalled))
 
 
 def _read(item: Item) -> Draft | None:
     try:
         return Draft.from_bytes(item.payload)
-    except (ValueError, KeyError):  # pydantic's and orjson's errors are ValueErrors
+    except (ValueError, KeyError, TypeError):  # pydantic's and orjson's errors are ValueErrors
         return None

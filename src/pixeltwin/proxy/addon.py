@@ -112,11 +112,14 @@ class PixelMirror:
         self._forward_or_answer(flow, handled)
 
     def _forward_or_answer(self, flow: http.HTTPFlow, handled: Handled) -> None:
-        """Hits of pixels that nobody configured go on as they came: here mitmproxy is the browser's way to Meta."""
+        """Hits of pixels that nobody configured go on as they came: here mitmproxy is the browser's way to Meta.
+
+        What consent or a rule withholds, or holds, is answered here.
+        """
         relay = handled.admission.relay
-        if relay is None:
+        if relay is None and not handled.admission.withheld:
             return
-        if handled.relay == "native":
+        if relay is not None and handled.relay == "native":
             flows.set_request(flow, relay)
         else:
             flows.set_answer(flow, answer_hit(handled.admission.hit))

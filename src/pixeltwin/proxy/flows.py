@@ -46,12 +46,14 @@ def hit_request(flow: http.HTTPFlow, *, host: str, first_party: bool = True) -> 
 
 
 def set_request(flow: http.HTTPFlow, stamped: HitRequest) -> None:
-    """Write the stamped copy into the flow, the body's length included."""
+    """Write the browser's copy into the flow, the body's length included, and without a User-Agent that it lacks."""
     target = stamped.path.encode("latin-1") + (b"?" + stamped.query if stamped.query else b"")
     if target != flow.request.data.path:
         flow.request.data.path = target
     if stamped.body != (flow.request.raw_content or b""):
         flow.request.content = stamped.body
+    if not stamped.header("user-agent"):
+        flow.request.headers.pop("user-agent", None)
 
 
 def keep_from_upstream(flow: http.HTTPFlow) -> None:

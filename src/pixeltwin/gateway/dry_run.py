@@ -1,0 +1,120 @@
+"""What a gateway would do with one request, without sending, asking or keeping anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.validate import Refusal
+from pixeltwin.consent.verdict import Treatment
+from pixeltwin.enrich.source import Profile
+from pixeltwin.mapping.origins import origins_of
+from pixeltwin.mirror import Admission, Draft, Policy, Sealed, admit, admit_openbridge, seal, unverified
+from pixeltwin.pixel.hit import parse_hit
+from pixeltwin.pixel.request import HitRequest
+from pixeltwin.pixel.skip import Reason, Skip
+
+BRIDGE = "/events"
+
+type Profiles = Mapping[str, Mapping[str, Profile]]  # by source and customer's key
+type End = Sealed | Refusal | Reason
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A request, what was decided about it, and how each of its twins ended."""
+
+    request: HitRequest
+    admission: Admission
+    policy: Policy
+    ends: tuple[End, ...] = ()
+    profiles: Profiles = field(default_factory=dict)
+
+    @property
+    def twins(self) -> tuple[tuple[Draft, Sealed], ...]:
+        pairs = zip(self.admission.drafts, self.ends, strict=True)
+        return tuple((draft, end) for draft, end in pairs if isinstance(end, Sealed))
+
+    @property
+    def event(self) -> ServerEvent | None:
+        """The first twin's event for Meta."""
+        return self.twins[0][1].event if self.twins else None
+
+    @property
+    def skip(self) -> str | None:
+        """Why there is no twin."""
+        if self.admission.skip:
+            return self.admission.skip
+        return None if self.twins else str(next(iter(self.ends), Reason.INTERNAL_ERROR))
+
+    @property
+    def is_held(self) -> bool:
+        return self.admission.verdict.twin is Treatment.HOLD and not self.admission.skip
+
+    def origins(self) -> dict[str, str]:
+        """Where each value of the first twin came from."""
+        if not self.twins or self.admission.hit is None:
+            return {}
+        draft, sealed = self.twins[0]
+        rules = self.admission.ruled.origins if self.admission.ruled else {}
+        said = origins_of(self.admission.hit, self.request, draft.event)
+        return {**said, **{name: f"rule {rule}" for name, rule in rules.items()}, **sealed.origins}
+
+    def as_json(self) -> dict[str, Any]:
+        """As `pixeltwin explain --json` prints it."""
+        admission, hit = self.admission, self.admission.hit
+        sealed = self.twins[0][1] if self.twins else None
+        return {
+            "hit": {
+                "pixel_id": hit.pixel_id if hit else None,
+                "event_name": hit.event_name if hit else None,
+                "parameters": hit.shown() if hit else [],
+            },
+            "skip": self.skip,
+            "twin": sealed.event.as_json() if sealed else None,
+            "notes": sealed.notes if sealed else [],
+            "because": admission.because,
+            "consent": consent_of(admission),
+            "rules": sealed.rules if sealed else (admission.ruled.names if admission.ruled else []),
+            "relayed": admission.relay is not None,
+            "held": self.is_held,
+            "origins": self.origins(),
+            "more_twins": [{"pixel_id": draft.pixel_id, "twin": end.event.as_json()} for draft, end in self.twins[1:]],
+        }
+
+
+def consent_of(admission: Admission) -> str:
+    verdict = admission.verdict
+    return f"{verdict.answer} ({verdict.policy})" if verdict.policy else ""
+
+
+def decide(request: HitRequest, policy: Policy) -> Admission:
+    """The decision, the same every time: nothing in it is left to chance."""
+    door = admit_openbridge if request.path.startswith(BRIDGE) else admit
+    return door(request, policy, record_id="", random_below=lambda below: 1)
+
+
+def dry_run(request: HitRequest, policy: Policy, profiles: Profiles | None = None) -> DryRun:
+    """Decide and seal, with what sources are said to know."""
+    admission = decide(request, policy)
+    known = profiles or {}
+    ends = tuple(_end(draft, policy, known, request.received_at) for draft in admission.drafts)
+    return DryRun(request, admission, policy, ends, known)
+
+
+def any_pixel(request: HitRequest, policy: Policy) -> Policy:
+    """The policy, with whatever pixel the hit names as one of ours."""
+    if request.path.startswith(BRIDGE):
+        found = admit_openbridge(request, policy, record_id="", random_below=lambda below: 0).hit
+    else:
+        parsed = parse_hit(request, policy.limits)
+        found = None if isinstance(parsed, Skip) else parsed
+    known = next(iter(policy.pixels.values()))
+    return replace(policy, pixels={found.pixel_id: known}) if found else policy
+
+
+def _end(draft: Draft, policy: Policy, profiles: Profiles, now: float) -> End:
+    known = {name: profiles[name][key] for name, key in draft.keys.items() if key in profiles.get(name, {})}
+    if unverified(draft, known, policy):
+        return Reason.NOT_VERIFIED
+    return seal(draft, known, policy, now)

@@ -1,0 +1,86 @@
+"""Decisions as the journal's records."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pixeltwin.delivery.journal import Record, State
+from pixeltwin.mirror import Admission, Draft
+from pixeltwin.pixel.hit import PixelHit
+from pixeltwin.pixel.request import HitRequest
+
+JOURNAL_CHARACTERS: Final = 48 * 1024  # of one hit; in-app browsers send 32 KiB
+
+
+def records_of(
+    request: HitRequest, admission: Admission, record_id: str, relay: str, states: list[State], detail: str
+) -> Iterator[Record]:
+    """A record for each twin, or one for a hit that gets none; none for what is no hit at all."""
+    if (hit := admission.hit) is None:
+        return
+    if not admission.drafts:
+        yield _record(request, hit, admission, None, record_id, relay, State.SKIPPED, detail)
+    for draft, state in zip(admission.drafts, states, strict=False):
+        yield _record(request, hit, admission, draft, draft.record_id, relay, state, detail)
+
+
+def record_of_server_event(request: HitRequest, draft: Draft, state: State) -> Record:
+    event = draft.event
+    return Record(
+        id=draft.record_id,
+        received_at=request.received_at,
+        pixel_id=draft.pixel_id,
+        event_name=event.event_name,
+        event_id=event.event_id,
+        source_url=event.event_source_url or "",
+        state=state,
+        twin=event.as_json(),
+    )
+
+
+def _record(
+    request: HitRequest,
+    hit: PixelHit,
+    admission: Admission,
+    draft: Draft | None,
+    record_id: str,
+    relay: str,
+    state: State,
+    detail: str,
+) -> Record:
+    event, ruled, verdict = draft.event if draft else None, admission.ruled, admission.verdict
+    origins = {name: f"rule {rule}" for name, rule in ruled.origins.items()} if ruled and draft else {}
+    return Record(
+        id=record_id,
+        received_at=request.received_at,
+        pixel_id=draft.pixel_id if draft else hit.pixel_id,
+        event_name=event.event_name if event else hit.event_name,
+        event_id=event.event_id if event else hit.event_id,
+        source_url=hit.get("dl") or _referer(admission),
+        state=state,
+        detail=detail,
+        relay=relay,
+        hit=_shown(hit),
+        twin=event.as_json() if event else None,
+        added=tuple(origins),
+        origins=origins,
+        rules=tuple(ruled.names) if ruled else (),
+        consent=f"{verdict.answer} ({verdict.policy})" if verdict.policy else "",
+        notes=draft.notes if draft else (),
+    )
+
+
+def _referer(admission: Admission) -> str:
+    """The page that the browser's copy names: of personal data in it, the copy alone was freed."""
+    return admission.relay.header("referer") if admission.relay else ""
+
+
+def _shown(hit: PixelHit) -> list[tuple[str, str]]:
+    """The hit's parameters as far as the journal has room: it keeps the latest hits, hostile ones among them."""
+    room = JOURNAL_CHARACTERS
+    shown: list[tuple[str, str]] = []
+    for name, value in hit.shown():
+        room -= len(name) + len(value)
+        if room < 0:
+            return [*shown, ("…", "(longer than the journal keeps)")]
+        shown.append((name, value))
+    return shown

@@ -1,0 +1,159 @@
+"""What joining customers adds to the cost of an event: from its hit to Meta's answer, with and without a source.
+
+    python tests/benchmarks/bench_joined.py [--rounds 9]
+
+Leases of 500 Purchase hits of logged-in customers: admitted, kept in a SQLite outbox, looked up among 100,000 customers,
+sealed, posted to a stub on this machine in batches of 500, settled. CPU of this process, so that the stub's and
+PostgreSQL's own is not in it. The two runs of a pair follow each other, the median of their ratios counts. No cache.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import hmac
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.benchmarks.bench_enrich import CUSTOMERS, FIELDS, customers, write
+from tests.factories import hit_query, request
+from tests.processes import free_port
+from tests.sources.postgres import fill_table, postgres
+
+from pixeltwin.config import Config
+from pixeltwin.delivery.worker import Worker
+from pixeltwin.destinations import conversions_api
+from pixeltwin.destinations.conversions_api import ConversionsApi
+from pixeltwin.gateway.gateway import open_sources
+from pixeltwin.gateway.items import items_of
+from pixeltwin.gateway.policy import policy_of
+from pixeltwin.gateway.twins import Twins
+from pixeltwin.delivery.journal import Journal
+from pixeltwin.mirror import admit
+from pixeltwin.outboxes import sqlite
+from pixeltwin.sources.embedded.importing import import_customers
+from pixeltwin.sources.embedded.store import Store
+
+LEASE: Final = 500
+KEY: Final = "a-key-that-signs-cookies"
+PIXEL: Final = "1234567890123456"
+STUB: Final = """
+import asyncio, sys
+BODY = b'{"events_received": 500, "messages": [], "fbtrace_id": "x"}'
+ANSWER = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n%s" % (len(BODY), BODY)
+async def serve(reader, writer):
+    try:
+        while True:
+            head = await reader.readuntil(b"\\r\\n\\r\\n")
+            length = next(int(line[15:]) for line in head.lower().split(b"\\r\\n") if line.startswith(b"content-length:"))
+            await reader.readexactly(length)
+            writer.write(ANSWER)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        writer.close()
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]))
+    await server.serve_forever()
+asyncio.run(main())
+"""
+
+
+def config(source: str, port: int) -> str:
+    enrich = "enrich: [customers], " if source else ""
+    sources = f"sources: {{ customers: {source} }}" if source else ""
+    return f"""
+meta: {{ graph: "http://127.0.0.1:{port}" }}
+pixels: [{{ id: "{PIXEL}", {enrich}access_token: "${{T}}" }}]
+elements: {{ customer_id: {{ signed_cookie: uid, key: "${{KEY}}" }} }}
+{sources}
+"""
+
+
+def hits(number: int) -> list[Any]:
+    """A lease's worth of hits, of other customers each time."""
+    found = []
+    for index in range(LEASE):
+        customer = f"cust-{(number * LEASE + index * 97) % CUSTOMERS}"
+        signed = f"{customer}.{int(time.time()) + 3600}"
+        signature = hmac.new(KEY.encode(), f"uid={signed}".encode(), hashlib.sha256).hexdigest()
+        query = hit_query("Purchase", eid=f"o-{number}-{index}", cd_value="12.5", cd_currency="EUR", fbp="fb.1.1.2")
+        found.append(request(query, headers={"cookie": f"uid={signed}.{signature}"}, received_at=time.time()))
+    return found
+
+
+class Line:
+    """The whole line of one config."""
+
+    def __init__(self, text: str, folder: Path, port: int) -> None:
+        self.config = Config.from_text(text, base=folder, env={"T": "t", "KEY": KEY, "DSN": DSN[0]})
+        self.policy = policy_of(self.config)
+        self.folder, self.port = folder, port
+
+    async def open(self, name: str) -> None:
+        settings = sqlite.Settings(path=Path(f"{name}.db"))
+        self.outbox = await sqlite.open_outbox(settings, base=self.folder)
+        twins = Twins(self.config, self.policy, open_sources(self.config), Journal())
+        api = ConversionsApi(self.config.meta.graph, "v26.0", {PIXEL: lambda: "t"})
+        self.worker = Worker(self.outbox, api, twins.prepare, twins.report, lease_limit=LEASE)
+
+    async def round(self, requests: Sequence[Any]) -> tuple[float, float]:
+        """CPU seconds until the hits are kept, and from there until Meta's answer."""
+        began = time.process_time()
+        admissions = [admit(it, self.policy, record_id="", random_below=lambda below: 1) for it in requests]
+        await self.outbox.append([item for it in admissions for item in items_of(it, "none", it and time.time())])
+        kept = time.process_time()
+        assert await self.worker.deliver_due() == LEASE
+        return kept - began, time.process_time() - kept
+
+
+DSN = [""]
+
+
+async def compare(name: str, source: str, folder: Path, port: int, rounds: int) -> None:
+    plain, joined = Line(config("", port), folder, port), Line(config(source, port), folder, port)
+    await plain.open(f"plain-{name}")
+    await joined.open(f"joined-{name}")
+    pairs = []
+    for number in range(rounds + 1):
+        pairs.append((await plain.round(hits(2 * number)), await joined.round(hits(2 * number + 1))))
+    pairs = pairs[1:]  # the first connects
+    micro = 1e6 / LEASE
+    without, with_ = (statistics.median(sum(pair[side]) for pair in pairs) * micro for side in (0, 1))
+    late, late_with = (statistics.median(pair[side][1] for pair in pairs) * micro for side in (0, 1))
+    ratio = statistics.median(sum(joined) / sum(plain) for plain, joined in pairs)
+    print(f"{name:<11} without {without:6.1f}  with {with_:6.1f} µs an event  {ratio:5.2f}×", end="   ")
+    print(f"delivery alone {late:6.1f} → {late_with:6.1f} µs  {late_with / late:5.2f}×")
+
+
+async def bench(folder: Path, dsn: str, port: int, rounds: int) -> None:
+    DSN[0] = dsn
+    write(folder / "crm.csv", CUSTOMERS)
+    store = Store(folder / "customers.db")
+    import_customers(folder / "crm.csv", store, key=("customer_id",))
+    store.close()
+    await compare("embedded", "{ kind: embedded, key: customer_id, path: customers.db }", folder, port, rounds)
+    await fill_table(dsn, "customers", dict(customers(CUSTOMERS)))
+    query = f"SELECT id, {', '.join(FIELDS)} FROM customers WHERE id IN :keys"  # noqa: S608 - made of constants
+    source = f'{{ kind: sql, key: customer_id, url: "${{DSN}}", query: "{query}", cache: null }}'
+    await compare("PostgreSQL", source, folder, port, rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds, port = parser.parse_args().rounds, free_port()
+    with tempfile.TemporaryDirectory(prefix="pixeltwin-bench-") as folder, postgres() as dsn:
+        stub = subprocess.Popen([sys.executable, "-c", STUB, str(port)])
+        try:
+            asyncio.run(bench(Path(folder), dsn, port, rounds))
+        finally:
+            stub.terminate()
+
+
+if __name__ == "__main__":
+    main()
