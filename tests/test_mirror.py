@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pixeltwin.capi.validate import Refusal
 from pixeltwin.enrich.source import Profile
-from pixeltwin.mirror import Admission, Draft, PixelPolicy, Policy, admit, seal
+from pixeltwin.mirror import Admission, Draft, PixelPolicy, Policy, Sealed, admit, seal
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
 from tests.factories import NOW, PAGE, PIXEL, form, hit_query, multipart, parsed, request
@@ -89,10 +89,13 @@ def test_a_draft_survives_the_outbox():
 def test_what_the_browser_hashed_stays_first_and_ours_follows():
     draft = admitted(request(hit_query() + f"&ud[em]={THEIRS}")).draft
     assert draft
-    sealed = seal(draft, [Profile({"em": (OURS,), "ph": (OURS,)}), Profile({"em": (THEIRS,)})], NOW)
-    assert not isinstance(sealed, Refusal)
-    known = sealed.event.user_data
-    assert (known.em, known.ph, sealed.added) == ((THEIRS, OURS), (OURS,), ["em", "ph"])
+    known = {"crm": Profile({"em": (OURS,), "ph": (OURS,)}), "mail": Profile({"em": (THEIRS,)})}
+    policy = Policy(pixels={PIXEL: PixelPolicy(enrich=("crm", "mail"))})
+    sealed = seal(draft, known, policy, NOW)
+    assert isinstance(sealed, Sealed)
+    user_data = sealed.event.user_data
+    assert (user_data.em, user_data.ph) == ((THEIRS, OURS), (OURS,))
+    assert sealed.origins == {"user_data.em": "crm", "user_data.ph": "crm"}
 
 
 @pytest.mark.parametrize(
@@ -106,13 +109,13 @@ def test_what_the_browser_hashed_stays_first_and_ours_follows():
 def test_what_meta_would_refuse_is_not_sent(arrived, refusal):
     draft = admitted(arrived).draft
     assert draft
-    assert seal(draft, [], NOW) is refusal
+    assert seal(draft, {}, POLICY, NOW) is refusal
 
 
 def test_a_free_purchase_is_a_purchase():
     draft = admitted(request(hit_query("Purchase", cd_value="0", cd_currency="EUR"))).draft
     assert draft
-    assert not isinstance(seal(draft, [], NOW), Refusal)
+    assert isinstance(seal(draft, {}, POLICY, NOW), Sealed)
 
 
 @given(st.binary(max_size=200), st.binary(max_size=200), st.text(max_size=40), st.text(max_size=40))
@@ -154,7 +157,10 @@ def test_a_browser_that_our_cookies_cannot_reach_gets_no_fbp():
         (hit_query(cd_eventID="o-1", eid="o-1"), ()),
         (hit_query(cd_value="12,50", cd_currency="Euro"), ("value_ignored", "currency_ignored")),
         (hit_query(cd_contents="[]"), ("contents_ignored",)),
-        (hit_query() + "&ud[em]=alex.doe%40example.com", ("matching_data_ignored",)),
+        (
+            hit_query() + "&ud[em]=alex.doe%40example.com",
+            ("personal_data_removed: ud[em]",),
+        ),
         (hit_query(dpo="LDU", dpoco="US", dpost="CA"), ("limited_by_geolocation",)),
     ],
 )

@@ -15,7 +15,8 @@ from pixeltwin.capi.hashes import as_hash, sha256
 from pixeltwin.capi.validate import Refusal, refusal
 from pixeltwin.mapping.openbridge import OpenBridgePost, parse_openbridge, with_every_hash
 from pixeltwin.mapping.server_event import server_event
-from pixeltwin.mirror import why_not
+from pixeltwin.mirror import PixelPolicy
+from pixeltwin.mirror.admission import why_not
 from pixeltwin.pixel.browser_id import browser_ids
 from pixeltwin.pixel.hit import Limits, PixelHit
 from pixeltwin.pixel.request import HitRequest
@@ -281,7 +282,7 @@ def test_a_button_click_goes_by_its_own_name_and_is_automatic():
     came = arrived(body(event_name="InputData"))
     post = read(came)
     assert post.hit.event_name == "SubscribedButtonClick"
-    assert why_not(post.hit, came) == Reason.AUTOMATIC_EVENT
+    assert why_not(post.hit, came, PixelPolicy()) == Reason.AUTOMATIC_EVENT
 
 
 @pytest.mark.parametrize(
@@ -383,7 +384,7 @@ def test_the_shared_posts_say_what_they_say():
 def test_of_the_shared_posts_only_the_button_click_has_no_twin():
     for said, came in shared_posts():
         expected = Reason.AUTOMATIC_EVENT if said["event_name"] == "InputData" else None
-        assert why_not(read(came).hit, came) == expected
+        assert why_not(read(came).hit, came, PixelPolicy()) == expected
 
 
 def test_a_shared_post_and_its_hit_are_one_event_of_one_person():

@@ -106,7 +106,12 @@ def matched(pattern: str, value: str) -> str | None:
 
 
 class ElementSettings(KindSettings):
-    """What every element may have: `default` stands in where nothing is found, matches or is left."""
+    """What every element may have.
+
+    `pattern` (RE2) has to match all that is found; its group, if it has one, is the value. `transforms` are done one
+    after the other. `default` stands in where nothing is found, matches or is left. `trust: unsafe` lets it name
+    customers though any client can make it up.
+    """
 
     model_config = ConfigDict(hide_input_in_errors=True)  # it may be a key
 

@@ -32,6 +32,12 @@ class Reason(StrEnum):
     PRIVACY_SANDBOX_COPY = "privacy_sandbox_copy"
     BOT = "bot"
     NO_WEB_PAGE = "no_web_page"
+    EVENT_NOT_LISTED = "event_not_listed"
+    DROPPED_BY_RULE = "dropped_by_rule"
+    SAMPLED_OUT = "sampled_out"
+    CONSENT_DENIED = "consent_denied"
+    CONSENT_UNKNOWN = "consent_unknown"
+    NOT_VERIFIED = "not_verified"  # no source knows the order
     # ours
     OUTBOX_FAILED = "outbox_failed"
     INTERNAL_ERROR = "internal_error"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from pixeltwin.capi.event import HASHED, CustomData, UserData
 from pixeltwin.mapping.json_body import HashValues
@@ -17,7 +17,7 @@ from pixeltwin.rules.sections import (
     UserDataFields,
 )
 from pixeltwin.rules.values import ScalarValue, SeveralValues
-from pixeltwin.units import wrong
+from pixeltwin.units import text_type, wrong
 
 SEGMENT: Final = "customer_segmentation"  # belongs into custom_data, though Meta's table lists it beside (PROTOCOL 1.4)
 
@@ -34,11 +34,12 @@ def _share(written: Any) -> Any:
     return written
 
 
-Share = Annotated[float, BeforeValidator(_share), Field(gt=0, lt=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[Fraction, BeforeValidator(_share, Fraction | text_type(r"[^%]+%"))]
 
 
 class OtherPixel(Section):
-    """Where the twin goes instead: a pixel that is configured, or one with a token of its own."""
+    """Where the twin goes instead: a pixel that is configured, or one with an `access_token` of its own."""
 
     id: ScalarValue
     access_token: SecretStr | None = None
@@ -49,8 +50,10 @@ class Action(Section):
 
     `drop` ends it all: the twin, or both copies. `rename` renames both copies, so that Meta still tells duplicates
     apart. `pixels` are those that get a twin, by name or id; `pixel` is one with a token of its own. `sample` is the
-    share of events that get a twin. The rest sets fields of the twin.
+    share of events that get a twin. `server_event`, `user_data`, `custom_data` and `test_event` set fields of the twin.
     """
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     drop: Leg | None = None
     rename: Annotated[str, Field(min_length=1, max_length=100)] | None = None

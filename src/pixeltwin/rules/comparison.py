@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pixeltwin.kinds import FROZEN
 from pixeltwin.units import wrong
@@ -12,9 +12,13 @@ type Scalar = str | float | bool
 
 
 class Comparison(BaseModel):
-    """What a value has to be; of several wishes all. Texts that are numbers are compared with numbers as numbers."""
+    """What a value has to be; of several wishes all. Texts that are numbers are compared with numbers as numbers.
 
-    model_config = FROZEN
+    `is` lists values of which one has to be it. `above`, `below`, `at_least` and `at_most` are for numbers. `exists` is
+    whether there is a value at all.
+    """
+
+    model_config = ConfigDict(**FROZEN, json_schema_extra={"minProperties": 1})
 
     is_: Annotated[tuple[Scalar, ...] | None, Field(alias="is")] = None
     above: float | None = None
@@ -73,5 +77,5 @@ LIMITS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "at_least": float.__ge__,
     "at_most": float.__le__,
 }
-Wanted = Annotated[Comparison, BeforeValidator(_written)]
+Wanted = Annotated[Comparison, BeforeValidator(_written, Scalar | list[Scalar] | Comparison)]
 Comparisons = Annotated[Mapping[str, Wanted], Field(min_length=1)]

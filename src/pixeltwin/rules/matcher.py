@@ -34,7 +34,7 @@ class Matcher(BaseModel):
 
 
 class Match(BaseModel):
-    """All the wishes of a rule; None where nothing is wished."""
+    """What a hit has to be, all of it; None where nothing is wished."""
 
     model_config = ConfigDict(**FROZEN, hide_input_in_errors=True)
 

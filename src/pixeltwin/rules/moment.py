@@ -6,7 +6,7 @@ request is gone, and the customer is known.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Final
 from urllib.parse import SplitResult
 
 from pixeltwin.capi.event import ServerEvent
@@ -15,37 +15,43 @@ from pixeltwin.expressions import Scope, plain
 from pixeltwin.pixel.views import http_of, page_of, parts_of
 from pixeltwin.pixel.visit import Visit
 
-type Read = Callable[[], Any]
+type See = Callable[[Any], Any]
 
 
 class Moment:
     """An event on its way through the rules. `event` changes as they set it; `element` answers data elements."""
 
+    SEEN: ClassVar[Mapping[str, See]] = {}
+
     def __init__(
         self,
         event: ServerEvent,
         element: Callable[[str], str | None],
-        seen: Mapping[str, Read],
         variables: Iterable[str],
         elements: Iterable[str],
     ) -> None:
-        """`seen` are the variables there are; `variables` and `elements` those that any expression asks for."""
+        """`variables` and `elements` are those that any expression asks for."""
         self.event = event
         self.element = element
-        own: dict[str, Read] = {
-            "el": lambda: {name: element(name) or "" for name in elements},
-            "event": lambda: event_of(self.event),
-            "page": lambda: page_of(self.event.event_source_url or ""),
-        }
-        readers = {**seen, **own}
-        self.scope = Scope(lambda name: readers[name](), variables)
+        self._variables = variables
+        self._elements = elements
+
+    @cached_property
+    def scope(self) -> Scope:
+        """What expressions see; made when the first one asks, as most hits meet none."""
+        return Scope(lambda name: self.SEEN[name](self), self._variables)
 
     def set_event(self, event: ServerEvent) -> None:
         self.event = event
         for name in ("custom_data", "page"):
             self.__dict__.pop(name, None)
-        self.scope.changed("event")
-        self.scope.changed("page")
+        if "scope" in self.__dict__:
+            self.scope.changed("event")
+            self.scope.changed("page")
+
+    def elements(self) -> dict[str, str]:
+        """The elements that expressions ask for; one without a value is an empty text."""
+        return {name: self.element(name) or "" for name in self._elements}
 
     @cached_property
     def custom_data(self) -> Mapping[str, Any]:
@@ -59,8 +65,24 @@ class Moment:
         return parts_of(self.event.event_source_url or "")
 
 
+BOTH: Final[Mapping[str, See]] = {
+    "el": Moment.elements,
+    "event": lambda moment: event_of(moment.event),
+    "page": lambda moment: page_of(moment.event.event_source_url or ""),
+}
+
+
 class Arrival(Moment):
     """A hit that arrives: `pixel_id` and `pixel_name` are its own pixel's, `verdict` is what consent decided."""
+
+    SEEN: ClassVar[Mapping[str, See]] = {
+        **BOTH,
+        "consent": lambda moment: consent_of(str(moment.verdict.answer), moment.verdict.policy),
+        "geo": lambda moment: {"country": moment.visit.place.country, "region": moment.visit.place.region},
+        "hit": lambda moment: dict(moment.visit.hit.last),
+        "http": lambda moment: http_of(moment.visit.request, moment.visit.client_ip),
+        "pixel": lambda moment: {"id": moment.pixel_id, "name": moment.pixel_name},
+    }
 
     def __init__(
         self,
@@ -71,18 +93,27 @@ class Arrival(Moment):
         variables: Iterable[str] = (),
         elements: Iterable[str] = (),
     ) -> None:
+        super().__init__(event, visit.element, variables, elements)
         self.visit = visit
         self.verdict = verdict
         self.pixel_id, self.pixel_name = visit.hit.pixel_id, pixel_name
-        place = visit.place
-        seen: dict[str, Read] = {
-            "consent": lambda: consent_of(str(verdict.answer), verdict.policy),
-            "geo": lambda: {"country": place.country, "region": place.region},
-            "hit": lambda: dict(visit.hit.last),
-            "http": lambda: http_of(visit.request, visit.client_ip),
-            "pixel": lambda: {"id": self.pixel_id, "name": pixel_name},
-        }
-        super().__init__(event, visit.element, seen, variables, elements)
+
+
+class Sealing(Moment):
+    """A twin that is sealed. `seen` are the variables that its draft and its customer give."""
+
+    SEEN: ClassVar[Mapping[str, See]] = {
+        **BOTH,
+        "consent": lambda moment: moment.seen["consent"],
+        "pixel": lambda moment: moment.seen["pixel"],
+        "profile": lambda moment: moment.seen["profile"],
+    }
+
+    def __init__(
+        self, event: ServerEvent, elements: Mapping[str, str], seen: Mapping[str, Any], variables: Iterable[str]
+    ) -> None:
+        super().__init__(event, elements.get, variables, elements)
+        self.seen = seen
 
 
 def event_of(event: ServerEvent) -> dict[str, Any]:

@@ -27,7 +27,10 @@ EVERYWHERE: Final = MatchSettings()
 
 
 class Rule(Section):
-    """One rule. Its name stands in logs, metrics and explanations."""
+    """One rule. Its `name` stands in logs, metrics and explanations.
+
+    `match` and `when`, an expression in CEL, have to hold for what is said under `then` to be done.
+    """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     match: MatchSettings = EVERYWHERE

@@ -8,22 +8,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self, get_args
 
 import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
-from pixeltwin.capi.event import HASHED, HASHED_PARTS, UserData
+from pixeltwin.capi.event import HASHED, HASHED_PARTS, ActionSource, MessagingChannel, UserData
 from pixeltwin.capi.validate import LIMITED
 from pixeltwin.consent.limited_data_use import country_code, state_code, together
 from pixeltwin.expressions import Expression, FaultError, expression_type
 from pixeltwin.kinds import FROZEN
 from pixeltwin.mapping.json_body import HashValues, custom_data
 from pixeltwin.mapping.limited_data_use import limited_data_use
-from pixeltwin.rules.fields import ORIGINAL_EVENT, PLAIN_USER_DATA, REMEDIES, SERVER_EVENT, Reader, moment, text
+from pixeltwin.rules.fields import (
+    ORIGINAL_EVENT,
+    PLAIN_USER_DATA,
+    REMEDIES,
+    SEGMENTS,
+    SERVER_EVENT,
+    Reader,
+    moment,
+    text,
+)
 from pixeltwin.rules.moment import Moment
 from pixeltwin.rules.rows import from_rows
-from pixeltwin.rules.values import VARIABLES, Literal, ScalarValue, SeveralValues, Tree, Value, tree
+from pixeltwin.rules.values import VARIABLES, Literal, ScalarValue, SeveralValues, Tree, Value, one_of, tree
 from pixeltwin.units import wrong
 
 TOGETHER: Final = ("partner_name", "partner_id")  # Adobe's extension: one needs the other
@@ -94,7 +103,7 @@ class OriginalEvent(Section):
 
 
 class LimitedDataUse(Section):
-    """Limited data use on or off, and where: `US` or 1, `CA` or 1000; 0 and 0 let Meta geolocate."""
+    """Limited data use `on` or off, `country` and `state`: `US` or 1, `CA` or 1000; 0 and 0 let Meta geolocate."""
 
     on: bool = True
     country: ScalarValue = Literal(0)
@@ -121,12 +130,12 @@ class ServerEventSection(Section):
     event_id: ScalarValue | None = None
     event_source_url: ScalarValue | None = None
     referrer_url: ScalarValue | None = None
-    action_source: ScalarValue | None = None
+    action_source: Annotated[Value, *one_of(*get_args(ActionSource))] | None = None
     opt_out: ScalarValue | None = None
-    messaging_channel: ScalarValue | None = None
-    customer_segmentation: ScalarValue | None = None
+    messaging_channel: Annotated[Value, *one_of(*get_args(MessagingChannel))] | None = None
+    customer_segmentation: Annotated[Value, *one_of(*SEGMENTS)] | None = None
     original_event_data: OriginalEvent | None = None
-    limited_data_use: Annotated[LimitedDataUse | None, BeforeValidator(_on_or_off, bool | LimitedDataUse)] = None
+    limited_data_use: Annotated[LimitedDataUse | None, BeforeValidator(_on_or_off, bool | LimitedDataUse | None)] = None
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -203,7 +212,7 @@ else:
 
 
 class Row(Section):
-    """One property: a path such as `contents[0].id`, and its value."""
+    """One property: `key` is a path such as `contents[0].id`, and `value` what stands there."""
 
     key: str
     value: ScalarValue
@@ -229,9 +238,9 @@ def _object(given: Any) -> Value:
 
 
 class CustomDataSection(Section):
-    """Custom data, as JSON or as rows; properties that the event has already are replaced. `remove` takes some out."""
+    """Custom data, as `json` or as `rows`; properties the event has already are replaced. `remove` takes some out."""
 
-    json_: Annotated[Any, BeforeValidator(_object)] = Field(default=None, alias="json")
+    json_: Annotated[Any, BeforeValidator(_object, str | dict[str, Any])] = Field(default=None, alias="json")
     rows: tuple[Row, ...] = ()
     remove: tuple[str, ...] = ()
 

@@ -5,11 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
-from pydantic import PlainSerializer, PlainValidator
+from pydantic import BaseModel, Field, PlainSerializer, PlainValidator
 
 from pixeltwin.expressions import AT_ADMISSION, PROFILE, Expression, MissingError
+from pixeltwin.kinds import FROZEN
 from pixeltwin.rules.moment import Moment
-from pixeltwin.units import wrong
+from pixeltwin.units import text_type, wrong
 
 ELEMENT: Final = re.compile(r"\{\{\s*([A-Za-z0-9][A-Za-z0-9_-]{0,63})\s*\}\}")
 VARIABLES: Final = AT_ADMISSION | {PROFILE}
@@ -159,7 +160,20 @@ def _field(parse: Callable[[Any], Any], schema: Any) -> Any:
     return PlainValidator(parse, json_schema_input_type=schema), PlainSerializer(written)
 
 
-type Plain = str | int | float | bool
-type Written = Plain | dict[str, Any]
+class WrittenExpression(BaseModel):
+    """A value that is computed: `cel` is an expression such as 'event.custom_data.value * 0.2'."""
+
+    model_config = FROZEN
+
+    cel: str
+
+
+type Written = str | int | float | bool | WrittenExpression
 ScalarValue = Annotated[Value, *_field(scalar, Written)]
 SeveralValues = Annotated[tuple[Value, ...], *_field(several, Written | list[Written])]
+
+
+def one_of(*known: str) -> Any:
+    """For a value that is one of these: what it is written as, unless an event gives it."""
+    word = Annotated[str, Field(json_schema_extra={"enum": [*known]})]
+    return _field(scalar, word | text_type(r".*\{\{.*") | WrittenExpression)

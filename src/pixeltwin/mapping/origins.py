@@ -1,0 +1,67 @@
+"""Where each value of a twin came from, for people who want to know: the words of `pixeltwin explain`."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from pixeltwin.capi.event import HASHED, ServerEvent
+from pixeltwin.capi.hashes import as_sha256
+from pixeltwin.pixel.browser_id import click_id
+from pixeltwin.pixel.hit import PixelHit
+from pixeltwin.pixel.request import HitRequest
+
+type Tell = Callable[[PixelHit, HitRequest, ServerEvent], str]
+
+
+def origins_of(hit: PixelHit, request: HitRequest, event: ServerEvent) -> dict[str, str]:
+    """By field (`user_data.fbp`): what of the hit or its request the value is."""
+    found = {name: tell(hit, request, event) for name, tell in FIELDS.items() if getattr(event, name) is not None}
+    known = event.user_data.model_dump(exclude_none=True)
+    found |= {f"user_data.{key}": USER_DATA[key](hit, request, event) for key in known if key in USER_DATA}
+    found |= {f"user_data.{key}": _hash(hit, key) for key in known if key in HASHED}
+    properties = event.custom_data.model_dump(exclude_none=True) if event.custom_data else {}
+    return found | {f"custom_data.{key}": f"hit cd[{key}]" for key in properties}
+
+
+def _hash(hit: PixelHit, key: str) -> str:
+    return f"hit ud[{key}]" if as_sha256(hit.get(f"ud[{key}]")) else f"hit udff[{key}]"
+
+
+def _time(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
+    return "hit ts" if hit.get("ts")[:-3] == str(event.event_time) else "time of receipt"
+
+
+def _fbp(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
+    if event.user_data.fbp == hit.get("fbp"):
+        return "hit fbp"
+    return "cookie _fbp" if event.user_data.fbp == request.cookies().get("_fbp") else "new, set as cookie"
+
+
+def _fbc(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
+    if event.user_data.fbc == hit.get("fbc"):
+        return "hit fbc"
+    if event.user_data.fbc == request.cookies().get("_fbc"):
+        return "cookie _fbc"
+    return "fbclid of the page" if click_id(hit.get("dl")) else "fbclid of the referrer"
+
+
+def _address(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
+    address = event.user_data.client_ip_address or ""
+    if address == request.peer:
+        return "peer"
+    return "X-Forwarded-For" if address in request.header("x-forwarded-for") else "cookie _fbi"
+
+
+FIELDS: Final[Mapping[str, Tell]] = {
+    "event_name": lambda hit, request, event: "hit ev",
+    "event_time": _time,
+    "event_id": lambda hit, request, event: "hit eid" if hit.event_id else "new, written into the browser's copy",
+    "event_source_url": lambda hit, request, event: "hit dl" if hit.get("dl") else "Referer",
+    "referrer_url": lambda hit, request, event: "hit rl",
+    "data_processing_options": lambda hit, request, event: "hit dpo" if hit.has("dpo") else "consent",
+}
+USER_DATA: Final[Mapping[str, Tell]] = {
+    "client_ip_address": _address,
+    "client_user_agent": lambda hit, request, event: "User-Agent",
+    "fbp": _fbp,
+    "fbc": _fbc,
+}

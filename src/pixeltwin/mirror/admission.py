@@ -1,0 +1,283 @@
+"""The left half of the line: what is decided about a request before the browser is answered.
+
+    request ─ parse_hit ─ stranger? ─ clean ─ consent ─ map ─ rules ─ stamp ─► Draft, and the browser's copy
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
+
+from pixeltwin.capi.event import ServerEvent
+from pixeltwin.consent.policy import decide
+from pixeltwin.consent.verdict import ALLOWED, Answer, Treatment, Verdict
+from pixeltwin.expressions import FaultError
+from pixeltwin.mapping.element import reader
+from pixeltwin.mapping.notes import notes
+from pixeltwin.mapping.openbridge import OpenBridgePost, parse_openbridge, with_every_hash
+from pixeltwin.mapping.server_event import server_event, source_url
+from pixeltwin.mirror.draft import Draft
+from pixeltwin.mirror.limits import limited_copy, never_less_limited
+from pixeltwin.mirror.policy import PixelPolicy, Policy
+from pixeltwin.pixel.browser_id import RANDOM_BELOW, BrowserIds, browser_ids, page_host
+from pixeltwin.pixel.client_ip import client_ip, visitor_ip
+from pixeltwin.pixel.cookies import SetCookie, cookies_to_set
+from pixeltwin.pixel.hit import PixelHit, parse_hit
+from pixeltwin.pixel.request import HitRequest
+from pixeltwin.pixel.rewrite import rewrite
+from pixeltwin.pixel.skip import Reason, Skip
+from pixeltwin.pixel.stamp import mint_event_id, stamp
+from pixeltwin.pixel.visit import Place, Visit
+from pixeltwin.privacy.clean import clean_hit, mask_client
+from pixeltwin.rules.moment import Arrival
+from pixeltwin.rules.ruleset import Ruled, Target
+
+AUTOMATIC: Final = frozenset({"SubscribedButtonClick", "Microdata", "InputData"})  # PROTOCOL 3.8, 3.10
+
+type RandomBelow = Callable[[int], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """What was decided about a request.
+
+    `hit` is None for what is no readable hit. `relay` is the browser's copy as Meta is to get it: None when it is none
+    of ours, or when it is `withheld`. There is a draft for each pixel that gets a twin; without any, `skip` says why,
+    and `because` whose wish that was. `cookies` are for the answer. `browser` is whose consent counts.
+    """
+
+    hit: PixelHit | None = None
+    relay: HitRequest | None = None
+    withheld: bool = False
+    drafts: tuple[Draft, ...] = ()
+    skip: Reason | None = None
+    because: str = ""
+    cookies: tuple[SetCookie, ...] = ()
+    verdict: Verdict = ALLOWED
+    browser: str = ""
+    ruled: Ruled | None = None
+
+    @property
+    def draft(self) -> Draft | None:
+        """The first pixel's, for most hits the only one."""
+        return self.drafts[0] if self.drafts else None
+
+
+class Decide(Protocol):
+    """How a door decides about a request: `admit`, `admit_openbridge`."""
+
+    def __call__(
+        self, request: HitRequest, policy: Policy, *, record_id: str, random_below: RandomBelow
+    ) -> Admission: ...
+
+
+def admit(request: HitRequest, policy: Policy, *, record_id: str, random_below: RandomBelow) -> Admission:
+    """Decide about a request on a hit path."""
+    hit = parse_hit(request, policy.limits)
+    if isinstance(hit, Skip):
+        return Admission(skip=hit.reason)
+    if stranger := _stranger(hit, request, policy):
+        return Admission(hit=hit, skip=stranger)
+    return Arriving(hit, request, policy, random_below).admission(record_id)
+
+
+def admit_openbridge(request: HitRequest, policy: Policy, *, record_id: str, random_below: RandomBelow) -> Admission:
+    """Decide about an OpenBridge post. There is nothing to relay: the browser sends its own copy, with the same id."""
+    post = parse_openbridge(request, policy.limits, policy.hash_values)
+    if not isinstance(post, OpenBridgePost):
+        return Admission(skip=post.reason)
+    if stranger := _stranger(post.hit, request, policy):
+        return Admission(hit=post.hit, skip=stranger)
+    arriving = Arriving(post.hit, request, policy, random_below, mapped=lambda event: with_every_hash(event, post))
+    return replace(arriving.admission(record_id), relay=None)
+
+
+class Arriving:
+    """One hit of ours while it is decided about."""
+
+    def __init__(
+        self,
+        hit: PixelHit,
+        request: HitRequest,
+        policy: Policy,
+        random_below: RandomBelow,
+        mapped: Callable[[ServerEvent], ServerEvent] = lambda event: event,
+    ) -> None:
+        cleaned = clean_hit(request, hit, policy.privacy)
+        self.hit, self.request, self.policy = cleaned.hit, cleaned.request, policy
+        self.removed = cleaned.removed
+        self.pixel = policy.pixels[hit.pixel_id]
+        self.visit = _visit(self.hit, self.request, policy)
+        self.verdict = decide(policy.consent, self.visit)
+        self.event_id = self.hit.event_id or mint_event_id(self.hit, random_below)
+        self.keeps_cookies = policy.set_cookies and request.first_party and self.verdict.twin <= Treatment.LIMIT
+        self.ids = browser_ids(
+            self.hit, self.request, random=random_below(RANDOM_BELOW) if self.keeps_cookies else None
+        )
+        self.given = mapped(self._event())
+        self.moment = Arrival(
+            self.visit, self.given, self.verdict, self.pixel.name, policy.variables, policy.asked_elements
+        )
+        self.ruled = policy.rules.decide(self.moment, policy.hash_values(hit.pixel_id), request.received_at)
+
+    def admission(self, record_id: str) -> Admission:
+        """The decision, once everybody has been asked."""
+        reason, because = self._why_not()
+        drafts = () if reason else tuple(self._drafts(record_id))
+        if not (reason or drafts):
+            reason = Reason.UNKNOWN_PIXEL
+        withheld = self.verdict.relay is Treatment.DROP or self.ruled.drop == "both"
+        return Admission(
+            hit=self.hit,
+            relay=None if withheld else self._browsers_copy(stamped=bool(drafts)),
+            withheld=withheld,
+            drafts=drafts,
+            skip=reason,
+            because=because,
+            cookies=self._cookies() if drafts else (),
+            verdict=self.verdict,
+            browser=self.ids.fbp or "",
+            ruled=self.ruled,
+        )
+
+    def _event(self) -> ServerEvent:
+        address = visitor_ip(self.request, self.policy.trusted_proxies, fbi_cookie=self.policy.fbi_cookie)
+        event = server_event(self.hit, self.request, event_id=self.event_id, ids=self.ids, client_ip=address)
+        return mask_client(event, self.policy.privacy)
+
+    def _why_not(self) -> tuple[Reason | None, str]:
+        """Why there is no twin, and whose wish that was. Consent speaks first."""
+        if reason := _forbidden(self.verdict, self.ids):
+            return reason, self.verdict.policy
+        if reason := why_not(self.hit, self.request, self.pixel):
+            return reason, ""
+        if self.ruled.drop or self.ruled.sampled_out:
+            reason = Reason.DROPPED_BY_RULE if self.ruled.drop else Reason.SAMPLED_OUT
+            return reason, self.ruled.names[-1]
+        return None, ""
+
+    def _browsers_copy(self, *, stamped: bool) -> HitRequest:
+        """The browser's copy: renamed, limited and stamped where that was decided, else as it came."""
+        request = self.request
+        if self.policy.privacy.user_agent == "drop":
+            request = replace(request, headers={**request.headers, "user-agent": ""})
+        if self.ruled.renamed:
+            request = rewrite(request, {"ev": self.ruled.renamed})
+        if self.verdict.relay is Treatment.LIMIT:
+            request = limited_copy(request, self.hit, self.verdict.limits)
+        return stamp(request, self.moment.event.event_id) if stamped and not self.hit.get("eid") else request
+
+    def _drafts(self, record_id: str) -> Iterator[Draft]:
+        event = never_less_limited(self.moment.event, self.given, self.verdict)
+        draft = Draft(
+            pixel_id=self.hit.pixel_id,
+            event=event,
+            notes=tuple(self._notes(event)),
+            rules=tuple(self.ruled.names),
+            late=tuple(self.ruled.late),
+            elements=self._late_elements(),
+            test_event_code=self.ruled.test_event_code,
+            consent=str(self.verdict.answer) if self.verdict.policy else "",
+            consent_policy=self.verdict.policy,
+            remember=self.verdict.twin is Treatment.ALLOW,
+            config=self.policy.config,
+        )
+        for number, target in enumerate(self._targets()):
+            keys = self._keys(self.policy.pixels.get(target.pixel, self.pixel))
+            name = record_id if not number else f"{record_id}.{number}"
+            yield replace(draft, pixel_id=target.pixel, credential=target.credential, keys=keys, record_id=name)
+
+    def _targets(self) -> Iterator[Target]:
+        """The pixels that get a twin. A rule's own token goes where the rule says, all others to pixels we know."""
+        for target in self.ruled.targets or [Target(self.hit.pixel_id)]:
+            pixel_id = target.pixel if target.credential else self.policy.pixel_id(target.pixel)
+            if pixel_id is not None:
+                yield replace(target, pixel=pixel_id)
+
+    def _notes(self, event: ServerEvent) -> Iterator[str]:
+        yield from notes(self.hit, self.given)
+        yield from (f"personal_data_removed: {name}" for name in self.removed)
+        yield from (f"rule_fault: {fault}" for fault in self.ruled.faults)
+        if event.event_name != (self.ruled.renamed or self.hit.event_name):
+            yield "event_name_of_twin_alone"  # Meta counts both copies (PROTOCOL 1.10)
+        if self.hit.event_id not in ("", event.event_id):
+            yield "event_id_of_twin_alone"
+
+    def _late_elements(self) -> dict[str, str]:
+        asked = (name for rule in self.ruled.late for name in self.policy.rules.late[rule].elements)
+        return {name: value for name in asked if (value := self.visit.element(name)) is not None}
+
+    def _keys(self, pixel: PixelPolicy) -> dict[str, str]:
+        """The customer's name in each source that may be asked. Whoever refused is not looked up."""
+        if self.verdict.answer is Answer.DENIED:
+            return {}
+        may_ask = ((name, self.policy.sources[name]) for name in pixel.sources)
+        found = {name: self.visit.element(source.key) for name, source in may_ask if self._may_ask(source.only_when)}
+        return {name: key for name, key in found.items() if key is not None}
+
+    def _may_ask(self, only_when: Any) -> bool:
+        try:
+            return only_when is None or only_when.holds(self.moment.scope)
+        except FaultError:
+            return False
+
+    def _cookies(self) -> tuple[SetCookie, ...]:
+        if not self.keeps_cookies:
+            return ()
+        return cookies_to_set(self.ids, self.request, self.request.host or page_host(self.hit, self.request))
+
+
+def why_not(hit: PixelHit, request: HitRequest, pixel: PixelPolicy) -> Reason | None:
+    """Why a hit of ours is relayed as it is but gets no twin."""
+    if hit.get("rqm") == "FGET" or request.path.startswith("/privacy_sandbox/"):
+        return Reason.PRIVACY_SANDBOX_COPY  # the same event a second time (PROTOCOL 4.4)
+    if not pixel.automatic_events and (hit.event_name in AUTOMATIC or hit.get("es") == "automatic"):
+        return Reason.AUTOMATIC_EVENT
+    if pixel.events and hit.event_name not in pixel.events:
+        return Reason.EVENT_NOT_LISTED
+    if hit.get("bfs[b]") == "1":
+        return Reason.BOT
+    if source_url(hit, request) is None:
+        return Reason.NO_WEB_PAGE
+    return None
+
+
+def _forbidden(verdict: Verdict, ids: BrowserIds) -> Reason | None:
+    """Why consent forbids the twin. What nobody could ever release is not held."""
+    if verdict.twin is Treatment.DROP or (verdict.twin is Treatment.HOLD and not ids.fbp):
+        return Reason.CONSENT_DENIED if verdict.answer is Answer.DENIED else Reason.CONSENT_UNKNOWN
+    return None
+
+
+def _visit(hit: PixelHit, request: HitRequest, policy: Policy) -> Visit:
+    address = client_ip(request, policy.trusted_proxies)
+    read = reader(policy.elements, request, hit, address)
+    country, region = (element.read(request, hit) if element else None for element in (policy.country, policy.region))
+    place = Place((country or "").upper(), (region or "").upper())
+    return Visit(request=request, hit=hit, client_ip=address, place=place, element=read)
+
+
+def _stranger(hit: PixelHit, request: HitRequest, policy: Policy) -> Reason | None:
+    """Why a hit is none of ours: it is neither relayed nor mirrored, or anyone could use us as a relay."""
+    pixel = policy.pixels.get(hit.pixel_id)
+    if pixel is None:
+        return Reason.UNKNOWN_PIXEL
+    if pixel.hosts and request.host and request.host not in pixel.hosts:
+        return Reason.FOREIGN_HOST
+    if not _is_from_our_pages(request, policy):
+        return Reason.FOREIGN_ORIGIN
+    return None
+
+
+def _is_from_our_pages(request: HitRequest, policy: Policy) -> bool:
+    """Whether the page may send hits. A request that names no page passes: this only raises the bar (THREATS T4)."""
+    origin = request.header("origin") or _origin_of(request.header("referer"))
+    return origin in ("", "null") or policy.admits_origin(origin)
+
+
+def _origin_of(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

@@ -1,0 +1,93 @@
+"""Everything that decides about a hit, as the pure code takes it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+from pixeltwin.capi.normalize import hashes
+from pixeltwin.consent.policy import ConsentPolicy
+from pixeltwin.expressions import Expression
+from pixeltwin.mapping.element import Element
+from pixeltwin.mapping.json_body import HashValues
+from pixeltwin.pixel.hit import Limits
+from pixeltwin.pixel.request import Network
+from pixeltwin.privacy.settings import Privacy
+from pixeltwin.rules.ruleset import RuleSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PixelPolicy:
+    """What is to be done with one pixel's hits.
+
+    No `hosts`: any. No `events`: every event's name; automatic events only where `automatic_events` says so. `enrich`
+    names the sources that add what is known of the customer, `verify` the source in which an event of that name must be
+    found. `ingest_keys` are those of its servers.
+    """
+
+    name: str = ""
+    hosts: frozenset[str] = frozenset()
+    events: frozenset[str] = frozenset()
+    automatic_events: bool = False
+    default_country: str | None = None
+    enrich: tuple[str, ...] = ()
+    verify: Mapping[str, str] = field(default_factory=dict)
+    ingest_keys: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that may be asked about an event of this pixel."""
+        return tuple(dict.fromkeys((*self.enrich, *self.verify.values())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourcePolicy:
+    """The data element whose value names a customer in a source, and when it may be asked at all."""
+
+    key: str
+    only_when: Expression | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """Everything that decides about a hit. `config` names the config file that says so."""
+
+    pixels: Mapping[str, PixelPolicy]
+    limits: Limits = field(default_factory=Limits)
+    ingest_limits: Limits = field(default_factory=lambda: Limits(body=4 << 20))
+    trusted_proxies: tuple[Network, ...] = ()
+    fbi_cookie: bool = True
+    set_cookies: bool = True
+    admits_origin: Callable[[str], bool] = lambda origin: True
+    elements: Mapping[str, Element] = field(default_factory=dict)
+    country: Element | None = None
+    region: Element | None = None
+    sources: Mapping[str, SourcePolicy] = field(default_factory=dict)
+    consent: Mapping[str, ConsentPolicy] = field(default_factory=dict)
+    privacy: Privacy = field(default_factory=Privacy)
+    rules: RuleSet = field(default_factory=RuleSet)
+    config: str = ""
+
+    def hash_values(self, pixel_id: str) -> HashValues:
+        """How customer data in plain text becomes hashes; phone numbers need the pixel's country."""
+        pixel = self.pixels.get(pixel_id)
+        return partial(hashes, default_country=pixel.default_country if pixel else None)
+
+    def pixel_id(self, pixel: str) -> str | None:
+        """The id of a pixel that is called by its name or id; None for one that is not configured."""
+        return pixel if pixel in self.pixels else self._ids.get(pixel)
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """What expressions ask for when a hit arrives: those of the rules and of the sources."""
+        asked = (source.only_when.variables for source in self.sources.values() if source.only_when)
+        return self.rules.variables.union(*asked)
+
+    @cached_property
+    def _ids(self) -> Mapping[str, str]:
+        return {pixel.name: pixel_id for pixel_id, pixel in self.pixels.items()}
+
+    @cached_property
+    def asked_elements(self) -> frozenset[str]:
+        """The data elements that expressions ask for."""
+        asked = (source.only_when.elements for source in self.sources.values() if source.only_when)
+        return self.rules.elements.union(*asked)

@@ -1,0 +1,97 @@
+"""The right half of the line: a draft becomes the event for Meta once the customer is known.
+
+    Draft ─ remembered ─ look-ups ─ verify ─ late rules ─ limits ─ refusal? ─► the event for Meta
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.validate import Refusal, refusal, remarks
+from pixeltwin.consent.verdict import ALLOWED
+from pixeltwin.enrich.merge import added, merged_custom_data, more_hashes
+from pixeltwin.enrich.source import Profile
+from pixeltwin.mirror.draft import Draft
+from pixeltwin.mirror.limits import never_less_limited
+from pixeltwin.mirror.policy import Policy
+from pixeltwin.pixel.skip import Reason
+from pixeltwin.rules.moment import Sealing, consent_of
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A twin ready to be sent: the event, what was added to it and by whom (`user_data.em`: `customers`), remarks."""
+
+    event: ServerEvent
+    origins: Mapping[str, str]
+    notes: tuple[str, ...]
+    rules: tuple[str, ...] = ()
+    test_event_code: str = ""
+
+    @property
+    def added(self) -> list[str]:
+        return list(self.origins)
+
+
+type Known = Mapping[str, Profile]  # what each source knows of the customer, by the source's name
+
+
+def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Refusal | Reason:
+    """The event for Meta with what the sources know, or why there is none after all."""
+    event, origins = _joined(draft, known, policy)
+    moment = _sealing(draft, event, known, policy)
+    ruled = policy.rules.decide_late(draft.late, moment, policy.hash_values(draft.pixel_id), now)
+    if ruled.drop:
+        return Reason.DROPPED_BY_RULE
+    event = never_less_limited(moment.event, draft.event, ALLOWED)
+    if reason := refusal(event, now):
+        return reason
+    return Sealed(
+        event,
+        {**origins, **{name: f"rule {rule}" for name, rule in ruled.origins.items()}},
+        (*draft.notes, *(f"rule_fault: {fault}" for fault in ruled.faults), *remarks(event)),
+        (*draft.rules, *ruled.names),
+        ruled.test_event_code or draft.test_event_code,
+    )
+
+
+def unverified(draft: Draft, known: Known, policy: Policy) -> str | None:
+    """The source in which the event should have been found and was not; None where none is asked for."""
+    pixel = policy.pixels.get(draft.pixel_id)
+    source = pixel.verify.get(draft.event.event_name) if pixel and not draft.from_server else None
+    return source if source and source not in known else None
+
+
+def _joined(draft: Draft, known: Known, policy: Policy) -> tuple[ServerEvent, dict[str, str]]:
+    """The event with what the sources know, and which source added what. What an event is worth, its verifier says."""
+    pixel = policy.pixels.get(draft.pixel_id)
+    verifier = pixel.verify.get(draft.event.event_name) if pixel else None
+    event, origins = draft.event, dict[str, str]()
+    for name in dict.fromkeys((*((verifier,) if verifier else ()), *(pixel.enrich if pixel else ()))):
+        if profile := known.get(name):
+            event, fields = _with(event, profile, overrides=name == verifier)
+            origins |= dict.fromkeys(fields, name)
+    return event, origins
+
+
+def _with(event: ServerEvent, profile: Profile, *, overrides: bool) -> tuple[ServerEvent, list[str]]:
+    """The event with what one source knows, and the fields that it set."""
+    hashes = more_hashes(event.user_data, profile)
+    changes: dict[str, Any] = {"user_data": event.user_data.model_copy(update=hashes)} if hashes else {}
+    fields = [f"user_data.{key}" for key in hashes]
+    if profile.custom_data or overrides:
+        changes["custom_data"] = made = merged_custom_data(event.custom_data, [profile], overrides=overrides)
+        fields += [f"custom_data.{key}" for key in added(event.custom_data, made)]
+    return event.model_copy(update=changes), fields
+
+
+def _sealing(draft: Draft, event: ServerEvent, known: Known, policy: Policy) -> Sealing:
+    pixel = policy.pixels.get(draft.pixel_id)
+    facts = {name: value for profile in known.values() for name, value in profile.facts.items()}
+    seen = {
+        "consent": consent_of(draft.consent or "unknown", draft.consent_policy),
+        "pixel": {"id": draft.pixel_id, "name": pixel.name if pixel else ""},
+        "profile": facts,
+    }
+    return Sealing(event, draft.elements, seen, policy.rules.late_variables)

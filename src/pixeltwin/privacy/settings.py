@@ -1,0 +1,78 @@
+"""The config section `privacy`: what personal data is looked for in hits and server events, and what becomes of it."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from pixeltwin.kinds import FROZEN
+from pixeltwin.privacy.detector import Detector
+from pixeltwin.privacy.filter import filter_type
+
+if TYPE_CHECKING:
+    from pixeltwin.privacy.filter import FilterSettings as Filter
+else:
+    Filter = filter_type()
+
+EVERY_FILTER: Final[Any] = ("email", "phone", "token")
+PARAMETERS: Final = (
+    *("email", "e-mail", "mail", "user_email", "customer_email", "email_address"),
+    *("phone", "phone_number", "telephone", "tel", "mobile", "mobile_number", "msisdn"),
+    *("first_name", "fname", "last_name", "lname", "surname", "full_name", "username"),
+    *("birthday", "birthdate", "date_of_birth", "dob", "street", "address", "address1", "address2", "iban", "ssn"),
+    *("password", "passwd", "passwort", "pwd", "pass", "passphrase", "pin", "otp", "secret", "client_secret"),
+    *("token", "access_token", "refresh_token", "id_token", "auth_token", "reset_token", "login_token", "csrf_token"),
+    *("api_key", "jwt", "auth", "authorization", "signature", "session", "session_id", "session_token"),
+    *("phpsessid", "jsessionid"),
+)
+# what Meta itself gives a meaning (PROTOCOL 1.6)
+STANDARD: Final = frozenset(
+    (
+        *("value", "currency", "content_ids", "content_type", "contents", "content_name", "content_category"),
+        *("num_items", "order_id", "predicted_ltv", "net_revenue", "search_string", "status"),
+        *("delivery_category", "item_number", "customer_segmentation"),
+    )
+)
+
+Lower = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(str.lower)]
+
+
+class Section(BaseModel):
+    """A part of the section. Errors hide their input, as everywhere in the file."""
+
+    model_config = ConfigDict(**FROZEN, hide_input_in_errors=True)
+
+
+class CustomDataKeys(Section):
+    """The keys of custom data that may go to Meta; case does not matter. `allow` None: all but those of `deny`."""
+
+    allow: frozenset[Lower] | None = None
+    deny: frozenset[Lower] = frozenset()
+
+    def admits(self, key: str) -> bool:
+        """Whether the key may go. Meta's own keys need not be allowed, but can be denied."""
+        if self.allow is None and not self.deny:
+            return True
+        key = key.lower()
+        return key not in self.deny and (self.allow is None or key in self.allow or key in STANDARD)
+
+
+class Privacy(Section):
+    """What becomes of personal data in plain text, in both copies of an event.
+
+    `detect` names what is looked for in addresses and custom data, `found` says whether it is masked or removed with
+    all around it. `parameters` of page addresses are always removed. `client_ip` is about the twin's, `user_agent`
+    about that of both copies.
+    """
+
+    detect: tuple[Filter, ...] = Field(default=EVERY_FILTER, validate_default=True)
+    found: Literal["mask", "remove"] = "mask"
+    parameters: frozenset[Lower] = frozenset(PARAMETERS)
+    custom_data: CustomDataKeys = CustomDataKeys()
+    client_ip: Literal["keep", "mask", "drop"] = "keep"
+    user_agent: Literal["keep", "drop"] = "keep"
+
+    @cached_property
+    def detector(self) -> Detector:
+        """What the filters find, and what becomes of it."""
+        return Detector(self.detect, removes=self.found == "remove")
