@@ -1,86 +1,52 @@
-"""`pixeltwin explain`: what would happen to a hit, step by step. Nothing is sent, nothing looked up, nothing kept."""
+"""`pixeltwin explain`: what would happen to a hit, step by step. Nothing is sent and nothing kept."""
 
+import asyncio
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from rich.console import Console
 
-from pixeltwin.capi.validate import Refusal
+from pixeltwin.cli.differences import code_of_test_event, relayed
 from pixeltwin.cli.hit_lines import read_lines, request_of_url
-from pixeltwin.config import load_config
+from pixeltwin.config import Config, load_config
+from pixeltwin.enrich.source import Profile
+from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, consent_of, decide, dry_run
+from pixeltwin.gateway.gateway import open_sources
 from pixeltwin.gateway.policy import policy_of
-from pixeltwin.mirror import Admission, PixelPolicy, Policy, Sealed, admit, admit_openbridge, seal
-from pixeltwin.pixel.hit import parse_hit
+from pixeltwin.mirror import PixelPolicy, Policy
 from pixeltwin.pixel.request import HitRequest
-from pixeltwin.pixel.skip import Skip
+from pixeltwin.rules.rows import to_rows
 
 HITS_FILES: Final = (".txt", ".hits")
-BRIDGE: Final = "/events"
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A request, what was decided, and the event that Meta would get, or why it gets none."""
-
-    request: HitRequest
-    admission: Admission
-    end: Sealed | Refusal | None
-
-    @property
-    def skip(self) -> str | None:
-        return str(self.end) if isinstance(self.end, Refusal) else self.admission.skip
-
-    def as_json(self) -> dict[str, Any]:
-        hit = self.admission.hit
-        return {
-            "hit": {
-                "pixel_id": hit.pixel_id if hit else None,
-                "event_name": hit.event_name if hit else None,
-                "parameters": hit.shown() if hit else [],
-            },
-            "skip": self.skip,
-            "twin": self.end.event.as_json() if isinstance(self.end, Sealed) else None,
-            "notes": self.end.notes if isinstance(self.end, Sealed) else [],
-        }
-
-
-def explain_input(source: str, *, config: Path | None, as_json: bool, now: float) -> int:
+def explain_input(source: str, *, config: Path | None, as_json: bool, look_up: bool, now: float) -> int:
     """Explain every hit of the input; 1 when there was none. Raises ValueError for what cannot be read."""
-    policy = policy_of(load_config(config)) if config else None
-    console, count = Console(highlight=False), 0
-    for explanation in (explained(request, policy) for request in _requests(source, now)):
+    loaded = load_config(config) if config else None
+    console, count = Console(highlight=False, soft_wrap=True), 0
+    for request in requests_of(source, now):
         count += 1
+        explained = explain(request, loaded, look_up=look_up)
         if as_json:
-            sys.stdout.buffer.write(orjson.dumps(explanation.as_json(), option=orjson.OPT_APPEND_NEWLINE))
+            sys.stdout.buffer.write(orjson.dumps(_told(explained, loaded), option=orjson.OPT_APPEND_NEWLINE))
         else:
-            _print(explanation, console)
+            _print(explained, loaded, console)
     return 0 if count else 1
 
 
-def explained(request: HitRequest, policy: Policy | None) -> Explanation:
-    """What a gateway with that policy would do; without one, a gateway for whatever pixel the hit names."""
-    door = admit_openbridge if request.path.startswith(BRIDGE) else admit
-    policy = policy or _policy_for(request)
-    admission = door(request, policy, record_id="", random_below=lambda below: 1)  # the same answer every time
-    end = seal(admission.draft, [], request.received_at) if admission.draft else None
-    return Explanation(request, admission, end)
+def explain(request: HitRequest, config: Config | None, *, look_up: bool = False) -> DryRun:
+    """What a gateway with that config would do; without one, a gateway for whatever pixel the hit names."""
+    if config is None:
+        return dry_run(request, any_pixel(request, Policy(pixels={"": PixelPolicy()})))
+    policy = policy_of(config)
+    return dry_run(request, policy, asyncio.run(_looked_up(request, config, policy)) if look_up else None)
 
 
-def _policy_for(request: HitRequest) -> Policy:
-    policy = Policy(pixels={})
-    if request.path.startswith(BRIDGE):
-        probe = admit_openbridge(request, policy, record_id="", random_below=lambda below: 0).hit
-    else:
-        found = parse_hit(request, policy.limits)
-        probe = None if isinstance(found, Skip) else found
-    return replace(policy, pixels={probe.pixel_id: PixelPolicy()}) if probe else policy
-
-
-def _requests(source: str, now: float) -> Iterator[HitRequest]:
+def requests_of(source: str, now: float) -> Iterator[HitRequest]:
+    """The requests of a URL, a HAR, a flow file, a hits file, or of standard input. Raises ValueError for others."""
     if source == "-":
         return read_lines(sys.stdin, now)
     if source.startswith(("http://", "https://")):
@@ -100,22 +66,76 @@ def _hits_of(path: Path) -> Iterator[HitRequest]:
     return (r for r in recorded_requests(path) if r.path.rstrip("/").endswith("/tr") or r.path.startswith(BRIDGE))
 
 
-def _print(explanation: Explanation, console: Console) -> None:
-    admission = explanation.admission
-    hit = admission.hit
+async def _looked_up(request: HitRequest, config: Config, policy: Policy) -> Mapping[str, Mapping[str, Profile]]:
+    """What the config's sources really know of the hit's customer."""
+    sources = open_sources(config)
+    try:
+        drafts = decide(request, policy).drafts
+        asked = {name: key for draft in drafts for name, key in draft.keys.items()}
+        return {name: await sources[name].look_up([key]) for name, key in asked.items()}
+    finally:
+        for source in sources.values():
+            await source.close()
+
+
+def _told(explained: DryRun, config: Config | None) -> dict[str, Any]:
+    """As `--json` prints it."""
+    seen = {"relayed": relayed(explained, config) is not None}
+    return explained.as_json() | seen | {"test_event_code": code_of_test_event(explained, config)}
+
+
+def _print(explained: DryRun, config: Config | None, console: Console) -> None:
+    hit = explained.admission.hit
     console.print(f"{hit.event_name} of pixel {hit.pixel_id}" if hit else "no hit", style="bold", markup=False)
-    for line in _steps(explanation):
+    for line in _steps(explained, config):
         console.print(f"  {line}", markup=False)
 
 
-def _steps(explanation: Explanation) -> Iterable[str]:
-    draft, end = explanation.admission.draft, explanation.end
-    if draft is None:
-        return [f"no twin: {explanation.skip}"]
-    minted = "minted, and written into the browser's copy" if draft.event.event_id.startswith("pt-") else "the page's"
-    twin = orjson.dumps(end.event.as_json(), option=orjson.OPT_INDENT_2).decode() if isinstance(end, Sealed) else ""
-    return [
-        f"event_id {draft.event.event_id}: {minted}",
-        *(f"note: {note}" for note in (end.notes if isinstance(end, Sealed) else draft.notes)),
-        *([f"no twin: {end}"] if isinstance(end, Refusal) else ["twin:", *(f"  {line}" for line in twin.split("\n"))]),
-    ]
+def _steps(explained: DryRun, config: Config | None) -> Iterable[str]:
+    admission = explained.admission
+    if consent := consent_of(admission):
+        twin, relay = (treatment.name.lower() for treatment in (admission.verdict.twin, admission.verdict.relay))
+        yield f"consent   {consent}: twin {twin}, relay {relay}"
+    if admission.ruled and admission.ruled.names:
+        yield f"rules     {', '.join(admission.ruled.names)}"
+    if admission.ruled and admission.ruled.late:
+        yield f"rules     when the customer is known: {', '.join(admission.ruled.late)}"
+    yield from _sources(explained)
+    if admission.hit:
+        yield f"browser   {_browsers_copy(explained, config)}"
+    for draft, sealed in explained.twins:
+        yield f"twin      {'held, ' if explained.is_held else ''}for pixel {draft.pixel_id}"
+        yield from _fields(explained, sealed.event.as_json())
+        yield from (f"note      {note}" for note in sealed.notes)
+    if code := code_of_test_event(explained, config):
+        yield f"test      shown under Test Events as {code}"
+    if explained.skip:
+        yield f"no twin: {explained.skip}{f' ({admission.because})' if admission.because else ''}"
+
+
+def _sources(explained: DryRun) -> Iterator[str]:
+    for draft in explained.admission.drafts[:1]:
+        for name, key in draft.keys.items():
+            asked = name in explained.profiles
+            known = "known" if key in explained.profiles.get(name, {}) else "not known"
+            yield f"customer  {name}: {known if asked else 'would be looked up'}"
+
+
+def _browsers_copy(explained: DryRun, config: Config | None) -> str:
+    admission = explained.admission
+    if admission.withheld:
+        return "withheld"
+    if admission.relay is None:
+        return "none of ours to relay"
+    if relayed(explained, config) is None:
+        return "not relayed: its pixel's `relay` says so"
+    return "relayed as it is" if admission.relay is explained.request else "relayed, changed"
+
+
+def _fields(explained: DryRun, twin: Mapping[str, object]) -> Iterator[str]:
+    """Every value of the twin with where it came from."""
+    origins = explained.origins()
+    for path, value in to_rows(twin):
+        parts = path.replace("[", ".").split(".")
+        origin = origins.get(".".join(parts[:2])) or origins.get(parts[0], "")
+        yield f"  {path} = {value}{f'   ← {origin}' if origin else ''}"

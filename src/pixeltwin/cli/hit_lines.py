@@ -7,10 +7,12 @@ OPENBRIDGE <json>                  text/plain, to the OpenBridge endpoint
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
+from pixeltwin.mapping.json_body import written
 from pixeltwin.pixel.hit import FORM, MULTIPART
 from pixeltwin.pixel.request import HitRequest
 
@@ -31,6 +33,15 @@ def request_of_url(url: str, now: float) -> HitRequest:
     return _made(parts.path, now, query=quote(parts.query, safe=PRINTABLE).encode())
 
 
+def parameters(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """A hit's parameters as they stand in it: `{ cd: { value: 1 } }` is `cd[value]=1`; null is left out."""
+    for name, value in given.items():
+        pairs = {f"{name}[{key}]": item for key, item in value.items()} if isinstance(value, Mapping) else {name: value}
+        for key, item in pairs.items():
+            if (text := written(item)) is not None:
+                yield key, text
+
+
 def _request(text: str, number: int, now: float) -> HitRequest:
     kind, _, rest = text.partition(" ")
     if kind not in KINDS:
@@ -42,8 +53,11 @@ def _request(text: str, number: int, now: float) -> HitRequest:
 
 
 def _multipart(rest: str, now: float) -> HitRequest:
-    boundary, _, body = rest.partition(" ")
-    return _made("/tr/", now, body=json.loads(body).encode(), content_type=f"{MULTIPART}; boundary={boundary}")
+    boundary, _, written_body = rest.partition(" ")
+    with suppress(json.JSONDecodeError):
+        if isinstance(body := json.loads(written_body), str):
+            return _made("/tr/", now, body=body.encode(), content_type=f"{MULTIPART}; boundary={boundary}")
+    raise ValueError("write the boundary, a space, and the body as a JSON string")
 
 
 def _made(path: str, now: float, *, query: bytes = b"", body: bytes = b"", content_type: str = "") -> HitRequest:

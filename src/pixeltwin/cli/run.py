@@ -38,7 +38,8 @@ async def open_gateway(config: Config, stack: AsyncExitStack) -> Embedded:
     stack.push_async_callback(gateway.close)
     if config.admin:
         listen = config.admin.listen
-        await stack.enter_async_context(serving(create_app(gateway, hosts=[listen.host]), listen.host, listen.port))
+        app = create_app(gateway, hosts=[listen.host], customers=gateway)
+        await stack.enter_async_context(serving(app, listen.host, listen.port))
     return server
 
 
