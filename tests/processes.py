@@ -118,6 +118,7 @@ pixels:
   - {{ name: third, id: "3456789012345678", access_token: "${{SHOP_TOKEN}}" {pixel} }}
 outbox: {{ kind: sqlite, path: outbox.db }}
 admin: {admin}
+{more}
 """
 
 
@@ -135,18 +136,26 @@ class Gateway:
 
 
 def write_config(
-    folder: Path, meta: str, *, port: int = 8080, admin: int | None = None, server: str = "", pixel: str = ""
+    folder: Path,
+    meta: str,
+    *,
+    port: int = 8080,
+    admin: int | None = None,
+    server: str = "",
+    pixel: str = "",
+    more: str = "",
 ) -> Path:
     path = folder / "pixeltwin.yaml"
-    listen = f'{{ listen: "127.0.0.1:{admin}" }}' if admin else "null"
-    path.write_text(CONFIG.format(port=port, meta=meta, admin=listen, server=server, pixel=pixel))
+    listen = f'{{ listen: "127.0.0.1:{admin}", token: "${{UID_KEY}}" }}' if admin else "null"
+    path.write_text(CONFIG.format(port=port, meta=meta, admin=listen, server=server, pixel=pixel, more=more))
     return path
 
 
 @contextmanager
-def gateway(folder: Path, meta: str, *, server: str = "", pixel: str = "") -> Iterator[Gateway]:
+def gateway(folder: Path, meta: str, *, server: str = "", pixel: str = "", more: str = "") -> Iterator[Gateway]:
+    """`pixel` are options of every pixel, `more` are sections of the file."""
     port, admin = free_port(), free_port()
-    config = write_config(folder, meta, port=port, admin=admin, server=server, pixel=pixel)
+    config = write_config(folder, meta, port=port, admin=admin, server=server, pixel=pixel, more=more)
     with started(BIN / "pixeltwin", "run", "-c", config, log=folder / "gateway.log", port=port) as process:
         yield Gateway(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", config, process)
 
