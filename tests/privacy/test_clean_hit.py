@@ -9,12 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pixeltwin.pixel.hit import PixelHit
+from pixeltwin.pixel.hit import Limits, PixelHit, parse_hit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.privacy.clean import Cleaned, clean_hit
 from pixeltwin.privacy.settings import CustomDataKeys, Privacy
 from tests.factories import PAGE, PIXEL, form, hit_query, multipart, parsed, request
 from tests.privacy.leaks import HOSTILE, JWT, KIB_64, SURVIVES
+from tests.shared_hits import shared_hits
 
 MASK, REMOVE = Privacy(), Privacy(found="remove")
 HASH = "5ac3cbb303be9ca0f0ca5bdd9dde9f2d74309d33022cf5fa9bc90bbdbe9ea428"
@@ -184,6 +185,16 @@ def test_where_nothing_is_asked_for_nothing_is_done():
         f"{hit_query(dl=PAGE + '?email=a@b.example', cd_note='+49 151 2345678')}&ud[em]=a@b.example"
     )
     assert cleaned(given_request, privacy).request is given_request
+
+
+def test_of_the_shared_hits_only_those_that_leak_are_touched():
+    """Its lines "personal data in URLs" and "plain text in a hand-written tag", and no other."""
+    requests = [request(it.query, body=it.body, content_type=it.content_type, path=it.path) for it in shared_hits()]
+    hits = [(it, parse_hit(it, Limits())) for it in requests]
+    results = [clean_hit(it, hit, MASK) for it, hit in hits if isinstance(hit, PixelHit)]
+    assert len(results) > 100
+    assert [it.removed for it in results if it.removed] == [("ud[em]",), ("dl", "rl")]
+    assert not any("alex.doe" in carried(it.request) for it in results)
 
 
 # Properties.

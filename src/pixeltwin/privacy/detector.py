@@ -27,7 +27,7 @@ class Detector:
         plain = unquote(text)
         if "%" in plain and self._filters:  # encoded twice, or not at all
             return True
-        for it in self._filters:  # noqa: SIM110 `any` with a generator costs three times as much
+        for it in self._filters:  # `any` with a generator costs three times as much
             if it.suspects(plain):
                 return True
         return self.is_told_by(name)
