@@ -43,7 +43,10 @@ PURCHASE = Record(
         "custom_data": {"value": 24.9, "contents": [{"id": "mugs", "quantity": 1}]},
         "data_processing_options": [],
     },
-    added=("user_data.fn",),
+    origins={"user_data.fn": "customers"},
+    rules=("purchases",),
+    consent="granted (eu)",
+    notes=("value_without_currency", "personal_data_removed: dl", "personal_data_removed: cd[note]"),
 )
 
 

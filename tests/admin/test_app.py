@@ -44,8 +44,17 @@ async def test_events_come_newest_first_without_hit_and_twin(admin: httpx.AsyncC
         "state": "queued",
         "detail": "",
         "relay": "background",
-        "added": ["user_data.fn"],
+        "rules": ["purchases"],
+        "consent": "granted (eu)",
+        "origins": {"user_data.fn": "customers"},
+        "notes": ["value_without_currency", "personal_data_removed"],
     }
+
+
+async def test_held_events_can_be_asked_for(admin: httpx.AsyncClient, view: View) -> None:
+    view.note("a-1", state=State.HELD, consent="unknown (eu)")
+    view.note("a-2")
+    assert ids(await admin.get("/api/events?state=held")) == ["a-1"]
 
 
 async def test_events_are_chosen_before_they_are_counted(admin: httpx.AsyncClient, view: View) -> None:
@@ -71,6 +80,7 @@ async def test_event_shows_hit_and_twin(admin: httpx.AsyncClient, view: View) ->
     assert event["hit"][1] == ["ev", "Purchase"]
     assert event["twin"] == json.loads(json.dumps(record.twin))
     assert event["pixel_name"] == "shop"
+    assert event["notes"] == list(record.notes)
 
 
 async def test_unknown_event_is_not_found(admin: httpx.AsyncClient) -> None:

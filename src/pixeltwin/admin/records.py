@@ -20,7 +20,9 @@ SUMMARY: Final = (
     "state",
     "detail",
     "relay",
-    "added",
+    "rules",
+    "consent",
+    "origins",
 )
 SECRET: Final = "access_token"  # noqa: S105  the name of one; no record should hold any
 MASK: Final = "***"
@@ -50,15 +52,16 @@ class Json(Response):
 
 
 def summary(record: Record, pixels: Mapping[str, str]) -> dict[str, Any]:
-    """The record without hit and twin; `pixels` are names by id."""
+    """The record without hit and twin, its notes by their kinds alone; `pixels` are names by id."""
     fields = {name: getattr(record, name) for name in SUMMARY}
-    return fields | {"pixel_name": pixels.get(record.pixel_id, "")}
+    kinds = list(dict.fromkeys(note.partition(":")[0] for note in record.notes))
+    return fields | {"notes": kinds, "pixel_name": pixels.get(record.pixel_id, "")}
 
 
 def full(record: Record, pixels: Mapping[str, str]) -> dict[str, Any]:
     """The whole record."""
     hit = [(name, MASK if name == SECRET else value) for name, value in record.hit]
-    return summary(record, pixels) | {"hit": hit, "twin": masked(record.twin)}
+    return summary(record, pixels) | {"notes": record.notes, "hit": hit, "twin": masked(record.twin)}
 
 
 def masked(value: Any) -> Any:

@@ -35,7 +35,8 @@ class Record:
     none; `added` names what it knows and the hit did not (`user_data.em`), `origins` says who set such fields
     (`customers`, `rule margin`), `rules` names the rules that held, `consent` is the visitor's answer and who asked
     (`granted (eu)`), `notes` what is remarkable. `detail` says in one line why the state is what it is: the skip's
-    reason, Meta's answer, the error. `relay` says who brings the browser's copy to Meta.
+    reason, Meta's answer, the error. `relay` says who brings the browser's copy to Meta, or that it was `held` for
+    consent or `withheld` when it came.
     """
 
     id: str
@@ -75,11 +76,10 @@ class Journal:
             self._records.popitem(last=False)
         self._tell(record)
 
-    def update(self, record_id: str, *, origins: Mapping[str, str] | None = None, **changes: Any) -> None:
-        """Change a record, `origins` on top of those it has; one that has left the ring is left alone."""
+    def update(self, record_id: str, **changes: Any) -> None:
+        """Change a record; one that has left the ring is left alone."""
         if record := self._records.get(record_id):
-            known = {**record.origins, **(origins or {})}
-            self._records[record_id] = replace(record, origins=known, **changes)
+            self._records[record_id] = replace(record, **changes)
             self._tell(self._records[record_id])
 
     def get(self, record_id: str) -> Record | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from pixeltwin.consent.verdict import Treatment
 from pixeltwin.delivery.journal import Record, State
 from pixeltwin.mirror import Admission, Draft
 from pixeltwin.pixel.hit import PixelHit
@@ -37,6 +38,13 @@ def record_of_server_event(request: HitRequest, draft: Draft, state: State) -> R
     )
 
 
+def browsers_copy(admission: Admission, relay: str) -> str:
+    """Who brings the browser's copy to Meta (`relay`), or that it is `held` for consent or `withheld`."""
+    if admission.withheld:
+        return "withheld"
+    return "held" if relay == "background" and admission.verdict.relay is Treatment.HOLD else relay
+
+
 def _record(
     request: HitRequest,
     hit: PixelHit,
@@ -58,7 +66,7 @@ def _record(
         source_url=hit.get("dl") or _referer(admission),
         state=state,
         detail=detail,
-        relay=relay,
+        relay=browsers_copy(admission, relay),
         hit=_shown(hit),
         twin=event.as_json() if event else None,
         added=tuple(origins),

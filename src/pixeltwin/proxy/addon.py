@@ -24,7 +24,7 @@ from pixeltwin.pixel.skip import Reason
 from pixeltwin.proxy import flows
 from pixeltwin.proxy.content_view import MetaPixel
 from pixeltwin.proxy.notes import FlowNotes
-from pixeltwin.telemetry import HITS, quiet_libraries
+from pixeltwin.telemetry import HITS, log_into_host
 
 RELAYS: Final[tuple[Relay, ...]] = ("native", "background", "browser", "none")
 META_HOST: Final = "www.facebook.com"
@@ -58,7 +58,7 @@ class PixelMirror:
             choices=RELAYS,
         )
         contentviews.add(MetaPixel())
-        quiet_libraries()
+        log_into_host()
 
     def configure(self, updated: set[str]) -> None:
         if not updated & {"pixeltwin_config", "pixeltwin_relay"}:

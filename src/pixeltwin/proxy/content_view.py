@@ -21,6 +21,7 @@ EVENT: Final = ("id", "ev", "eid", "ts", "dl", "rl")
 BROWSER: Final = ("fbp", "fbc", "sw", "sh", "if", "tz", "lspk", "iab")
 LIMITED: Final = ("dpo", "dpoco", "dpost")
 BRACKETED: Final = {"custom data": "cd", "matching data": "ud", "matching data from forms": "udff"}
+DECIDED: Final = {"consent": "consent", "rules": "rules", "browser's copy": "relay"}  # title: name in the flow's notes
 
 
 class MetaPixel(contentviews.Contentview):
@@ -73,10 +74,9 @@ def _outcome(flow: http.HTTPFlow) -> Mapping[str, Any]:
     noted = flow.metadata.get(KEY)
     if not isinstance(noted, dict):
         return {"twin": "none: this flow was not mirrored here"}
-    if noted.get("skip"):
-        return {"twin": f"none: {noted['skip']}"}
-    twin = json.loads(noted["twin"]) if noted.get("twin") else {}
-    return {"outcome": flow.comment, "twin": twin}
+    known = {title: noted[name] for title, name in DECIDED.items() if noted.get(name)}
+    outcome = {"outcome": {"state": flow.comment, **known}}
+    return {**outcome, "twin": json.loads(noted["twin"])} if noted.get("twin") else outcome
 
 
 def _yaml(content: Mapping[str, Any]) -> str:

@@ -4,12 +4,14 @@ import asyncio
 import json
 import weakref
 from collections import OrderedDict
-from typing import Final
+from typing import Any, Final
 
 from mitmproxy import ctx, hooks, http
 
 from pixeltwin.delivery.journal import Record, State
 from pixeltwin.gateway import Doors, Handled
+from pixeltwin.gateway.dry_run import consent_of
+from pixeltwin.gateway.entries import browsers_copy
 
 MARKER: Final = ":busts_in_silhouette:"  # two of a kind
 KEY: Final = "pixeltwin"
@@ -26,12 +28,13 @@ class FlowNotes:
         """Note a decision. `flow.metadata` takes plain values only, or `-w` fails."""
         if handled.state is State.SKIPPED:
             flow.comment = f"no twin: {handled.detail}"
-            flow.metadata[KEY] = {"skip": handled.detail, "twin": ""}
+            flow.metadata[KEY] = {**_decided(handled), "skip": handled.detail, "twin": ""}
             return
         draft = handled.admission.draft
         flow.marked = MARKER
         flow.comment = f"twin {handled.state}"
-        flow.metadata[KEY] = {"skip": "", "twin": json.dumps(draft.event.as_json()) if draft else ""}
+        twin = json.dumps(draft.event.as_json()) if draft else ""
+        flow.metadata[KEY] = {**_decided(handled), "skip": "", "twin": twin}
         self._flows[handled.record_id] = weakref.ref(flow)
         while len(self._flows) > REMEMBERED:
             self._flows.popitem(last=False)
@@ -45,7 +48,17 @@ class FlowNotes:
                     await _update(flow, record)
 
 
+def _decided(handled: Handled) -> dict[str, Any]:
+    """What consent and rules decided when the hit came."""
+    admission = handled.admission
+    return {
+        "consent": consent_of(admission),
+        "rules": list(admission.ruled.names) if admission.ruled else [],
+        "relay": browsers_copy(admission, handled.relay),
+    }
+
+
 async def _update(flow: http.HTTPFlow, record: Record) -> None:
     flow.comment = f"twin {record.state}" + (f": {record.detail}" if record.detail else "")
-    flow.metadata[KEY] = {"skip": "", "twin": json.dumps(record.twin)}
+    flow.metadata[KEY] |= {"rules": list(record.rules), "twin": json.dumps(record.twin)}
     await ctx.master.addons.trigger_event(hooks.UpdateHook([flow]))

@@ -1,7 +1,7 @@
 // The Test Events page: a list that follows /api/stream, and one hit beside its twin.
 // Everything a hit can say is shown by textContent alone.
 
-import { RELAYS, clock, detail, gone, reason, short, stateText } from "./detail.js";
+import { RELAYS, account, clock, detail, gone, noteNames, short, stateText } from "./detail.js";
 
 const MOST = 1000; // rows; the gateway remembers no more
 const HEALTH_EVERY = 3000; // milliseconds
@@ -61,9 +61,10 @@ async function ask(path) {
   }
 }
 
-function depthText([destination, { ready, leased, dead, oldest_at: oldest }]) {
+function depthText([destination, { ready, leased, held, dead, oldest_at: oldest }]) {
+  const waiting = held ? `, ${held} held for consent` : "";
   const age = oldest ? `, oldest ${Math.max(0, Math.round(Date.now() / 1000 - oldest))} s` : "";
-  return `${destination}: ${ready} ready, ${leased} under way, ${dead} dead${age}`;
+  return `${destination}: ${ready} ready, ${leased} under way${waiting}, ${dead} dead${age}`;
 }
 
 // ---- the list
@@ -108,7 +109,9 @@ function fill(button, summary) {
   relay.dataset.relay = summary.relay;
   state.textContent = stateText(summary);
   state.dataset.state = summary.state;
-  why.textContent = why.title = reason(summary);
+  why.textContent = account(summary);
+  why.title = [account(summary), ...noteNames(summary)].join("\n");
+  why.dataset.notes = summary.notes.length || "";
 }
 
 function trim() {
@@ -143,7 +146,7 @@ function count(tile, number) {
 }
 
 const haystack = (s) =>
-  [s.event_name, s.event_id, s.pixel_name, s.pixel_id, s.state, reason(s), s.source_url].join("\n").toLowerCase();
+  [s.event_name, s.event_id, s.pixel_name, s.pixel_id, s.state, account(s), ...noteNames(s), s.source_url].join("\n").toLowerCase();
 
 // ---- the opened hit
 
