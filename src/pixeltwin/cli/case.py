@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from pixeltwin.cli.hit_lines import parameters, read_lines
-from pixeltwin.config import Config
+from pixeltwin.config import Config, Pixel
 from pixeltwin.config.problems import did_you_mean
 from pixeltwin.consent.verdict import Answer
 from pixeltwin.enrich.profiles import profile_of
@@ -18,11 +18,28 @@ from pixeltwin.gateway.dry_run import DryRun, Profiles, decide, dry_run
 from pixeltwin.kinds import FROZEN
 from pixeltwin.mirror import Policy
 from pixeltwin.pixel.request import HitRequest
+from pixeltwin.units import wrong
 
 NOW: Final = datetime(2026, 11, 25, 12, tzinfo=UTC)  # a case is decided alike on every day
 PAGE: Final = "https://www.shop.example/"
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 VERSION: Final = "2.9.414"  # of the pixel's script
+
+
+def _parameters_or(other: type, remedy: str) -> Any:
+    """A check before pydantic's own, which complains once for each thing that it could have been."""
+
+    def check(written: Any) -> Any:
+        if not isinstance(written, Mapping | other):
+            raise wrong(remedy)
+        return written
+
+    return BeforeValidator(check)
+
+
+Parameters = Mapping[str, Any]
+Hit = Annotated[str | Parameters, _parameters_or(str, "write a line of a hits file, or the hit's parameters")]
+Copy = Annotated[bool | Parameters, _parameters_or(bool, "write true, false, or parameters of that copy")]
 
 
 class Around(BaseModel):
@@ -56,7 +73,7 @@ class Expected(BaseModel):
     twin: Mapping[str, Any] | None = None
     twins: Mapping[str, Mapping[str, Any] | None] = {}
     skip: str | None = None
-    relay: Mapping[str, Any] | bool = True
+    relay: Copy = True
     rules: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     held: bool = False
@@ -64,13 +81,13 @@ class Expected(BaseModel):
 
 
 class Case(BaseModel):
-    """`hit` is a line of a hits file, or the hit's parameters; `pixel` is its pixel's name, the first by default."""
+    """`hit` is a line of a hits file, or the hit's parameters; `pixel` is the pixel that it is for, else the first."""
 
-    model_config = ConfigDict(**FROZEN, populate_by_name=True)
+    model_config = FROZEN
 
     name: str
     pixel: str | None = None
-    hit: str | Mapping[str, Any]
+    hit: Hit
     around: Around = Field(default=Around(), alias="with")
     expect: Expected
 
@@ -98,16 +115,16 @@ def request_of(case: Case, config: Config) -> HitRequest:
 
 
 def _misnamed(case: Case, config: Config) -> Iterator[str]:
-    """What the case speaks of and the config has not: it would pass or fail for no reason that anybody sees."""
+    """What the case speaks of and the config has not: it would pass or fail for a reason that nobody sees."""
+    pixels = [name for pixel in config.pixels for name in dict.fromkeys((pixel.name, pixel.id))]
     around = case.around
     for what, named, known in (
-        ("pixel", [case.pixel] if case.pixel else [], [pixel.name for pixel in config.pixels]),
+        ("pixel", [case.pixel] if case.pixel else [], pixels),
         ("source", around.sources, list(config.sources)),
         ("element", around.elements, list(config.elements)),
     ):
-        for name in named:
-            if name not in known:
-                yield f"the config has no {what} {name!r}; {did_you_mean(name, known, 'add it there')}"
+        for name in set(named) - set(known):
+            yield f"the config has no {what} {name!r}; {did_you_mean(name, known, 'add it there')}"
     for name in around.geo:
         if getattr(config.geo, name) is None:
             yield f"the config does not know a visitor's {name}; add `geo: {{ {name}: … }}` there"
@@ -115,8 +132,8 @@ def _misnamed(case: Case, config: Config) -> Iterator[str]:
         yield "the config asks nobody for consent; add a policy under `consent` there"
 
 
-def _pixel(case: Case, config: Config) -> Any:
-    return next((it for it in config.pixels if it.name == case.pixel), config.pixels[0])
+def _pixel(case: Case, config: Config) -> Pixel:
+    return next((it for it in config.pixels if case.pixel in (it.name, it.id)), config.pixels[0])
 
 
 def _query(hit: Mapping[str, Any], pixel_id: str, around: Around) -> str:

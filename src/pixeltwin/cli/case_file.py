@@ -62,5 +62,7 @@ def _composed(text: str) -> Node | None:
 
 
 def _refuse(faults: list[Fault], file: Path, text: str) -> NoReturn:
-    lines = text.split("\n")
-    raise ConfigError([dress(fault, str(file), lines, {}) for fault in sorted(faults, key=lambda it: it.spot)])
+    """Raise with all of them, in the order of the file; of several about one option the first."""
+    lines, known = text.split("\n"), {fault.loc: fault for fault in reversed(faults)}
+    in_order = sorted(known.values(), key=lambda fault: fault.spot)
+    raise ConfigError([dress(fault, str(file), lines, {}) for fault in in_order])
