@@ -7,7 +7,7 @@ Numbers are doubles throughout, because CEL does not multiply an int by a double
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
@@ -39,13 +39,16 @@ class FaultError(ValueError):
 
 
 class MissingError(FaultError):
-    """It asks for a property, cookie or parameter that is not there: ordinary, so that nobody is told."""
+    """It asks for a property, item, cookie or parameter that is not there: ordinary, so that nobody is told."""
 
 
 class Expression:
-    """A compiled expression. `variables` are the names it asks for; `elements` those it asks `el` for."""
+    """A compiled expression. `variables` are the names it asks for.
 
-    __slots__ = ("_program", "elements", "functions", "source", "variables")
+    `elements` are those it asks `el` for, `facts` those it asks `profile` for.
+    """
+
+    __slots__ = ("_program", "elements", "facts", "functions", "source", "variables")
 
     def __init__(self, source: str, known: Collection[str]) -> None:
         """Raises a pydantic error for what can never work; `known` are the variables there are."""
@@ -55,16 +58,28 @@ class Expression:
         named = frozenset(names["variables"])
         self.variables = named - frozenset(BOUND.findall(source)) - NAMESPACES
         self.functions = frozenset(_full(name, named) for name in names["functions"] if name[0].isalpha())
-        self.elements = frozenset(a or b for a, b in re.findall(r"""\bel(?:\.(\w+)|\[['"]([^'"]+)['"]\])""", source))
+        self.elements = _members("el", source)
+        self.facts = _members(PROFILE, source)
         _check_names(self.variables, known, "write one of {known}: there is no {name} here")
         _check_names(self.functions, NATIVE | _extensions().keys(), "did you mean {close}? There is no function {name}")
         _check_patterns(source)
+        if "el" in self.variables and not self.elements:
+            raise wrong('name the data element: el.plan, or el["customer-id"]')
+        if not self.variables:
+            self._check_constant()
+
+    def _check_constant(self) -> None:
+        """What asks for nothing fails for every hit or for none."""
+        try:
+            self.evaluate(nothing())
+        except FaultError as fault:
+            raise wrong(f"write an expression that has a value; this one ends in {fault or 'nothing'}") from None
 
     def evaluate(self, scope: "Scope") -> Any:
         """The value, of plain Python types. Raises `FaultError`."""
         try:
             return self._program.execute(scope.context(self.functions))
-        except KeyError:
+        except LookupError:
             raise MissingError from None
         except Exception as error:  # the library raises whatever fits; its texts may hold a visitor's data
             raise FaultError(type(error).__name__) from None
@@ -95,44 +110,56 @@ class Scope:
     def __init__(self, read: Callable[[str], Any], variables: Iterable[str]) -> None:
         self._read = read
         self._variables = frozenset(variables)
-        self._functions: frozenset[str] = frozenset()
-        self._context: Any = None
+        self._unread = self._variables
+        self._functions = NATIVE
+        self._context = _library().Context()
 
     def context(self, functions: frozenset[str]) -> Any:
-        """The library's context: made for the first expression, since that costs ten times an evaluation."""
-        if self._context is None:
-            self._context = _library().Context(variables={name: self._read(name) for name in self._variables})
-        for name in functions - self._functions - NATIVE:
+        """The library's context; what the variables are is read for the first expression, as that costs the most."""
+        if not self._unread and functions <= self._functions:
+            return self._context
+        for name in self._unread:
+            self._context.add_variable(name, self._read(name))
+        for name in functions - self._functions:
             self._context.add_function(name, _extensions()[name])
-        self._functions |= functions
+        self._unread, self._functions = frozenset(), self._functions | functions
         return self._context
 
-    def changed(self, name: str) -> None:
-        """Read the variable again: something else has set it."""
-        if self._context is not None and name in self._variables:
-            self._context.add_variable(name, self._read(name))
+    def changed(self, *names: str) -> None:
+        """These variables have been set: the next expression that is evaluated reads them again."""
+        self._unread |= self._variables.intersection(names)
 
 
-def expression_type(known: Collection[str]) -> Any:
-    """A type for pydantic: an expression over these variables."""
+def nothing() -> Scope:
+    """A scope without variables."""
+    return Scope(lambda name: None, ())
+
+
+def expression_type(known: Collection[str], *, condition: bool = False) -> Any:
+    """A type for pydantic: an expression over these variables; a `condition` is one that is true or false."""
 
     def read(written: Any) -> Expression:
-        if isinstance(written, Expression):
-            return written
-        if not isinstance(written, str) or not written.strip():
-            raise wrong("write an expression in quotes, such as 'event.custom_data.value > 100.0'")
-        return Expression(written, known)
+        expression = written if isinstance(written, Expression) else _expression(written, known)
+        if condition and not expression.variables and not isinstance(expression.evaluate(nothing()), bool):
+            raise wrong("write a condition, one that is true or false, such as 'event.custom_data.value > 100.0'")
+        return expression
 
     return PlainValidator(read, json_schema_input_type=str), PlainSerializer(lambda it: it.source)
 
 
 def plain(value: Any) -> Any:
     """A JSON value as expressions see it: numbers are doubles."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return float(value) if type(value) is int else value  # a bool is an int as well
+
+
+def _expression(written: Any, known: Collection[str]) -> Expression:
+    if not isinstance(written, str) or not written.strip():
+        raise wrong("write an expression in quotes, such as 'event.custom_data.value > 100.0'")
+    return Expression(written, known)
 
 
 def _compiled(source: str) -> Any:
@@ -144,6 +171,12 @@ def _compiled(source: str) -> Any:
         found = re.search(r"<input>:(\d+):(\d+): (.{1,120})", str(error))
         where = f"at character {found[2]}: {found[3]}" if found else "see https://cel.dev for the language"
         raise wrong(f"write an expression in CEL; {where}") from None
+
+
+def _members(variable: str, source: str) -> frozenset[str]:
+    """What an expression asks a variable for: `plan` of `el.plan`, `customer-id` of `el["customer-id"]`."""
+    asked = re.findall(rf"""\b{variable}(?:\s*\.\s*(\w+)|\s*\[\s*['"]([^'"]+)['"]\s*\])""", source)
+    return frozenset(plain or quoted for plain, quoted in asked)
 
 
 def _full(function: str, named: Collection[str]) -> str:

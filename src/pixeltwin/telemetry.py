@@ -9,7 +9,7 @@ import sys
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY: Final = CollectorRegistry()
 
@@ -61,6 +61,67 @@ OUTBOX: Final = Gauge(
     ["destination", "state"],
     registry=REGISTRY,
 )
+REQUEST_SECONDS: Final = Histogram(
+    "pixeltwin_request_seconds",
+    "How long posts of the workers took, by what they met.",
+    ["destination", "outcome"],
+    registry=REGISTRY,
+)
+BATCH_SIZE: Final = Histogram(
+    "pixeltwin_batch_size",
+    "Items in the workers' posts.",
+    ["destination"],
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+    registry=REGISTRY,
+)
+BISECT_POSTS: Final = Counter(
+    "pixeltwin_bisect_posts",
+    "Posts that looked for the events at fault in a batch that was rejected.",
+    ["destination"],
+    registry=REGISTRY,
+)
+AMBIGUOUS: Final = Counter(
+    "pixeltwin_ambiguous",
+    "Items whose post got no answer, so that they may have arrived and are sent again.",
+    ["destination"],
+    registry=REGISTRY,
+)
+MISSING: Final = Counter(
+    "pixeltwin_missing",
+    "Items that the other side did not count in batches that it took.",
+    ["destination"],
+    registry=REGISTRY,
+)
+BREAKERS: Final = Gauge(
+    "pixeltwin_breaker_state",
+    "0 closed, 1 half open, 2 open: of each pixel, and with no pixel of the host.",
+    ["destination", "pixel"],
+    registry=REGISTRY,
+)
+PARKED: Final = Gauge(
+    "pixeltwin_parked_pixels",
+    "Pixels whose items wait: setup wants a human, throttle and breaker end by themselves.",
+    ["destination", "cause"],
+    registry=REGISTRY,
+)
+EVENT_DELAY: Final = Histogram(
+    "pixeltwin_event_delay_seconds",
+    "From the moment an item was kept to the answer that took it.",
+    ["destination"],
+    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 3600, 6 * 3600, 24 * 3600, 48 * 3600),
+    registry=REGISTRY,
+)
+META_ERRORS: Final = Counter(
+    "pixeltwin_meta_errors",
+    "Posts that Meta refused, by its code and subcode; those after the first hundred pairs count as other.",
+    ["pixel", "code", "subcode"],
+    registry=REGISTRY,
+)
+API_WARNINGS: Final = Counter(
+    "pixeltwin_api_version_warnings",
+    "Answers in which Meta warned that the version of its API that is used will end.",
+    registry=REGISTRY,
+)
 
 log: Final = structlog.stdlib.get_logger("pixeltwin")
 
@@ -77,6 +138,20 @@ def quiet_libraries() -> None:
     """Keep libraries from logging one line a request."""
     for name, level in QUIET.items():
         logging.getLogger(name).setLevel(level)
+
+
+def log_into_host() -> None:
+    """Log as one of a host's own loggers, mitmdump's for one. Tracebacks show no values: those are visitors' data."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    quiet_libraries()
 
 
 def configure_logging(level: str = "info") -> None:

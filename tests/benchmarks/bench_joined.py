@@ -2,9 +2,9 @@
 
     python tests/benchmarks/bench_joined.py [--rounds 9]
 
-Leases of 500 Purchase hits of logged-in customers: admitted, kept in a SQLite outbox, looked up among 100,000 customers,
-sealed, posted to a stub on this machine in batches of 500, settled. CPU of this process, so that the stub's and
-PostgreSQL's own is not in it. The two runs of a pair follow each other, the median of their ratios counts. No cache.
+Leases of 500 Purchase hits of logged-in customers: admitted, kept in a SQLite outbox, looked up among 100,000
+customers, sealed, posted to a stub on this machine, settled. CPU of this process, so that the stub's and PostgreSQL's
+own is not in it. The two runs of a pair follow each other, the median of their ratios counts. No cache.
 """
 
 import argparse
@@ -27,14 +27,13 @@ from tests.processes import free_port
 from tests.sources.postgres import fill_table, postgres
 
 from pixeltwin.config import Config
+from pixeltwin.delivery.journal import Journal
 from pixeltwin.delivery.worker import Worker
-from pixeltwin.destinations import conversions_api
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.gateway.gateway import open_sources
 from pixeltwin.gateway.items import items_of
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.twins import Twins
-from pixeltwin.delivery.journal import Journal
 from pixeltwin.mirror import admit
 from pixeltwin.outboxes import sqlite
 from pixeltwin.sources.embedded.importing import import_customers
@@ -46,13 +45,14 @@ PIXEL: Final = "1234567890123456"
 STUB: Final = """
 import asyncio, sys
 BODY = b'{"events_received": 500, "messages": [], "fbtrace_id": "x"}'
-ANSWER = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n%s" % (len(BODY), BODY)
+HEAD = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n"
+ANSWER = HEAD % len(BODY) + BODY
 async def serve(reader, writer):
     try:
         while True:
             head = await reader.readuntil(b"\\r\\n\\r\\n")
-            length = next(int(line[15:]) for line in head.lower().split(b"\\r\\n") if line.startswith(b"content-length:"))
-            await reader.readexactly(length)
+            lines = head.lower().split(b"\\r\\n")
+            await reader.readexactly(next(int(line[15:]) for line in lines if line.startswith(b"content-length:")))
             writer.write(ANSWER)
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
@@ -105,7 +105,7 @@ class Line:
         """CPU seconds until the hits are kept, and from there until Meta's answer."""
         began = time.process_time()
         admissions = [admit(it, self.policy, record_id="", random_below=lambda below: 1) for it in requests]
-        await self.outbox.append([item for it in admissions for item in items_of(it, "none", it and time.time())])
+        await self.outbox.append([item for it in admissions for item in items_of(it, "none", time.time())])
         kept = time.process_time()
         assert await self.worker.deliver_due() == LEASE
         return kept - began, time.process_time() - kept
@@ -118,9 +118,8 @@ async def compare(name: str, source: str, folder: Path, port: int, rounds: int) 
     plain, joined = Line(config("", port), folder, port), Line(config(source, port), folder, port)
     await plain.open(f"plain-{name}")
     await joined.open(f"joined-{name}")
-    pairs = []
-    for number in range(rounds + 1):
-        pairs.append((await plain.round(hits(2 * number)), await joined.round(hits(2 * number + 1))))
+    numbers = range(0, 2 * rounds + 2, 2)
+    pairs = [(await plain.round(hits(number)), await joined.round(hits(number + 1))) for number in numbers]
     pairs = pairs[1:]  # the first connects
     micro = 1e6 / LEASE
     without, with_ = (statistics.median(sum(pair[side]) for pair in pairs) * micro for side in (0, 1))

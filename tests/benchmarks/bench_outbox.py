@@ -1,14 +1,16 @@
-"""How many appends a second the sqlite outbox makes durable, beside one transaction for each.
+"""How many appends a second the sqlite outbox makes durable, beside one transaction for each, and beside postgres.
 
     python tests/benchmarks/bench_outbox.py
 
 Both sides run the same statements with the same settings on the same kind of file; only the grouping differs. Rounds
-alternate, and ratios of one run are what to compare: disks differ and machines are noisy.
+alternate, and ratios of one run are what to compare: disks differ and machines are noisy. PostgreSQL shares the cores
+with the benchmark. Then how many items a second are leased and settled as delivered, by one worker.
 """
 
 import asyncio
 import itertools
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,13 +19,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pixeltwin.delivery.outbox import NewItem
-from pixeltwin.outboxes import sqlite
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.sources import postgres as servers
+
+from pixeltwin.delivery.outbox import Delivered, NewItem, Outbox
+from pixeltwin.outboxes import postgres, sqlite
 from pixeltwin.outboxes.sqlite.file import connect
 from pixeltwin.outboxes.sqlite.store import Store
 
 ROUNDS: Final = 3
 SECONDS: Final = 1.2  # a round; 3 rounds of 2 sides for 3 numbers of producers stay below half a minute
+WAITING: Final = 10_000  # items to lease and settle
 PAYLOAD: Final = b"x" * 1220  # a Conversions API event's size
 
 type Append = Callable[[NewItem], Awaitable[object]]
@@ -96,11 +102,70 @@ async def compare(producers: int) -> None:
     print(f"{producers:>9}   {group}   {single}   {ratio:>6.1f} x   {size:>8.1f}")
 
 
+async def open_sqlite(folder: Path, url: str) -> Outbox:
+    return await sqlite.open_outbox(sqlite.Settings(), base=folder)
+
+
+async def open_postgres(folder: Path, url: str) -> Outbox:
+    """In a schema of its own, and patient: what goes to the spool would be SQLite's."""
+    settings = postgres.Settings(kind="postgres", url=url, schema=f"bench_{next(SCHEMAS)}", append_timeout="10s")
+    return await postgres.open_outbox(settings, base=folder)
+
+
+SCHEMAS: Final = itertools.count()
+ENGINES: Final = {"sqlite": open_sqlite, "postgres": open_postgres}
+
+
+async def compare_engines(producers: int, url: str) -> None:
+    sides = {name: Side() for name in ENGINES}
+    for _ in range(ROUNDS):
+        for name, side in sides.items():
+            with tempfile.TemporaryDirectory() as folder:
+                outbox = await ENGINES[name](Path(folder), url)
+                await side.measure(lambda item, outbox=outbox: outbox.append([item]), producers)
+                await outbox.close()
+    print(f"{producers:>9}   {sides['sqlite']}   {sides['postgres']}")
+
+
+async def deliver(name: str, batch: int, url: str) -> float:
+    """Items a second from their lease to their end."""
+    items = [
+        NewItem(destination="conversions_api", pixel_id=str(n % 4), key=n.to_bytes(16), payload=PAYLOAD)
+        for n in range(WAITING)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        outbox = await ENGINES[name](Path(folder), url)
+        for begin in range(0, WAITING, 1000):
+            await outbox.append(items[begin : begin + 1000])
+        began = time.perf_counter()
+        while (lease := await outbox.lease("conversions_api", limit=batch, seconds=60)).items:
+            await outbox.settle(lease, {item.seq: Delivered() for item in lease.items})
+        took = time.perf_counter() - began
+        await outbox.close()
+    return WAITING / took
+
+
+async def compare_deliveries(batch: int, url: str) -> None:
+    rates = {name: [await deliver(name, batch, url) for _ in range(ROUNDS)] for name in ENGINES}
+    sqlite_rate, postgres_rate = (statistics.median(rates[name]) for name in ENGINES)
+    print(f"{batch:>9}   {sqlite_rate:>9,.0f}/s   {postgres_rate:>9,.0f}/s")
+
+
 async def main() -> None:
     print("            group commit                     one transaction each                      events a")
     print("producers    durable      p50      p99        durable      p50      p99       ratio   commit")
     for producers in (1, 32, 256):
         await compare(producers)
+    with servers.postgres() as url:
+        print()
+        print("            sqlite                           postgres")
+        print("producers    durable      p50      p99        durable      p50      p99")
+        for producers in (1, 32, 256):
+            await compare_engines(producers, url)
+        print()
+        print("    lease   sqlite        postgres       leased and settled")
+        for batch in (50, 200, 1000):
+            await compare_deliveries(batch, url)
 
 
 if __name__ == "__main__":

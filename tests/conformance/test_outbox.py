@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,20 +10,29 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.outboxes.engines import settings_of
 
 from pixeltwin import kinds
 from pixeltwin.delivery.outbox import (
+    DEADLINE_PASSED,
+    KEEP_LETTERS,
+    REPEATABLE,
     Appended,
     Delivered,
     Depth,
     Dropped,
+    Expired,
     Item,
     Later,
     Lease,
+    Letter,
     NewItem,
     Outbox,
     Outcome,
+    Park,
     Refused,
+    Tally,
+    Waiting,
 )
 
 HOUR = 3600.0
@@ -52,13 +62,20 @@ def held_item(name: str = "a", *, until: float, subject: bytes | None = ANN, **i
     return about(subject, new_item(name, **item), hold_until=until)
 
 
+def dated(item: NewItem, deadline: float) -> NewItem:
+    return replace(item, deadline=deadline)
+
+
+def urgent(item: NewItem, priority: int = 1) -> NewItem:
+    return replace(item, priority=priority)
+
+
 def names(lease: Lease) -> list[str]:
     return [item.payload.decode() for item in lease.items]
 
 
 async def open_kind(kind: ModuleType, base: Path, clock: Callable[[], float]) -> Outbox:
-    name = kind.__name__.rpartition(".")[2]
-    outbox: Outbox = await kind.open_outbox(kind.Settings(kind=name), base=base, clock=clock)
+    outbox: Outbox = await kind.open_outbox(settings_of(kind, base), base=base, clock=clock)
     return outbox
 
 
@@ -89,6 +106,23 @@ async def ticking(kind: ModuleType, tmp_path: Path) -> AsyncIterator[Outbox]:
 
 async def lease(outbox: Outbox, destination: str = CAPI, *, limit: int = 100, seconds: float = 60.0) -> Lease:
     return await outbox.lease(destination, limit=limit, seconds=seconds)
+
+
+async def bury(outbox: Outbox, outcome: Outcome = Refused("bad"), destination: str = CAPI) -> list[int]:  # noqa: B008 - frozen
+    """Make letters of all that is due."""
+    taken = await lease(outbox, destination)
+    await settle_all(outbox, taken, outcome)
+    return [item.seq for item in taken.items]
+
+
+A_PAGE = [(name, to, pixel) for name, to in (("a", CAPI), ("b", RELAY), ("c", CAPI), ("d", RELAY)) for pixel in "12"]
+
+
+async def backlog(outbox: Outbox, clock: Clock, names: str, **item: Any) -> None:
+    """Append an item for each letter, a second apart."""
+    for name in names:
+        await outbox.append([new_item(name, **item)])
+        clock.now += 1
 
 
 async def settle_all(outbox: Outbox, taken: Lease, outcome: Outcome) -> int:
@@ -202,12 +236,362 @@ async def test_lease_takes_only_its_destination(outbox: Outbox) -> None:
     assert names(await lease(outbox, RELAY)) == ["relay"]
 
 
-async def test_lease_takes_the_oldest_first_up_to_its_limit(outbox: Outbox, clock: Clock) -> None:
-    for name in "abc":
-        await outbox.append([new_item(name)])
-        clock.now += 1
-    assert names(await lease(outbox, limit=2)) == ["a", "b"]
-    assert names(await lease(outbox, limit=2)) == ["c"]
+async def test_what_fits_into_a_lease_comes_oldest_first(outbox: Outbox, clock: Clock) -> None:
+    await backlog(outbox, clock, "abc")
+    assert names(await lease(outbox, limit=3)) == ["a", "b", "c"]
+
+
+async def test_a_backlog_is_leased_from_both_ends(outbox: Outbox, clock: Clock) -> None:
+    """3 of 10 from its old end (30 %), 7 from its new one (70 %: DELIVERY 3); what is left is no backlog."""
+    await backlog(outbox, clock, "abcdefghijklmnop")
+    assert "".join(names(await lease(outbox, limit=10))) == "abc" + "jklmnop"
+    assert "".join(names(await lease(outbox, limit=10))) == "defghi"
+
+
+async def test_the_old_end_of_a_backlog_is_never_forgotten(outbox: Outbox, clock: Clock) -> None:
+    await backlog(outbox, clock, "abc")
+    assert [names(await lease(outbox, limit=1)) for _ in "abc"] == [["a"], ["b"], ["c"]]
+
+
+async def test_an_item_is_as_old_as_it_has_been_due(outbox: Outbox, clock: Clock) -> None:
+    await backlog(outbox, clock, "a")
+    await settle_all(outbox, await lease(outbox), Later(clock.now + 10, "HTTP 503"))
+    await backlog(outbox, clock, "bc")
+    clock.now += 10
+    assert names(await lease(outbox, limit=2)) == ["b", "a"]
+
+
+async def test_higher_priorities_are_leased_first(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([new_item("view"), urgent(new_item("purchase")), urgent(new_item("urgent"), 7)])
+    assert names(await lease(outbox, limit=2)) == ["urgent", "purchase"]
+    await outbox.append([urgent(new_item("lead"))])
+    assert names(await lease(outbox, limit=2)) == ["lead", "view"]
+
+
+async def test_an_item_comes_out_with_its_priority_and_deadline(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([urgent(dated(new_item(), clock.now + HOUR))])
+    assert [(item.priority, item.deadline) for item in (await lease(outbox)).items] == [(1, clock.now + HOUR)]
+
+
+# Turns
+
+
+def of_pixels(lease: Lease) -> dict[str, int]:
+    return dict(Counter(item.pixel_id for item in lease.items))
+
+
+async def test_pixels_share_a_lease_evenly(outbox: Outbox) -> None:
+    """What one pixel cannot use goes to the others."""
+    await outbox.append([new_item(str(n), pixel_id="1") for n in range(50)])
+    await outbox.append([new_item(str(n), pixel_id="2") for n in range(2)])
+    await outbox.append([new_item(str(n), pixel_id="3") for n in range(50)])
+    assert of_pixels(await lease(outbox, limit=20)) == {"1": 9, "2": 2, "3": 9}
+
+
+async def test_priority_counts_within_a_pixel_only(outbox: Outbox) -> None:
+    await outbox.append([urgent(new_item(str(n), pixel_id="1")) for n in range(50)])
+    await outbox.append([new_item(str(n), pixel_id="2") for n in range(50)])
+    assert of_pixels(await lease(outbox, limit=20)) == {"1": 10, "2": 10}
+
+
+async def test_every_pixel_has_its_turn(outbox: Outbox) -> None:
+    pixels = [str(n) for n in range(5)]
+    for pixel_id in pixels:
+        await outbox.append([new_item(pixel_id=pixel_id) for _ in range(10)])
+    turns = [of_pixels(await lease(outbox, limit=1)) for _ in pixels]
+    assert sorted(pixel_id for turn in turns for pixel_id in turn) == pixels
+
+
+# Parking
+
+
+async def test_nothing_of_a_parked_pixel_is_leased(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([new_item("a"), new_item("b", pixel_id="2"), new_item("c", destination=RELAY)])
+    await outbox.park(CAPI, "1", until=clock.now + 60, reason="190: the token expired")
+    assert names(await lease(outbox)) == ["b"]
+    assert names(await lease(outbox, RELAY)) == ["c"]
+    clock.now += 59
+    await outbox.append([new_item("d")])
+    assert names(await lease(outbox)) == []
+    clock.now += 1
+    assert names(await lease(outbox)) == ["a", "b", "d"]  # b once more, its lease has ended
+
+
+async def test_parks_are_listed_until_they_end(outbox: Outbox, clock: Clock) -> None:
+    assert await outbox.parks() == {}
+    await outbox.park(CAPI, "1", until=clock.now + 60, reason="throttled")
+    await outbox.park(RELAY, "1", until=clock.now + 90, reason="refused")
+    first, second = Park(clock.now + 60, "throttled"), Park(clock.now + 90, "refused")
+    assert await outbox.parks() == {(CAPI, "1"): first, (RELAY, "1"): second}
+    clock.now += 60
+    assert await outbox.parks() == {(RELAY, "1"): second}
+
+
+async def test_the_last_park_of_a_pixel_counts(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([new_item()])
+    await outbox.park(CAPI, "1", until=clock.now + 900, reason="long")
+    await outbox.park(CAPI, "1", until=clock.now + 60, reason="short")
+    assert await outbox.parks() == {(CAPI, "1"): Park(clock.now + 60, "short")}
+    await outbox.park(CAPI, "1", until=0, reason="")
+    assert await outbox.parks() == {}
+    assert names(await lease(outbox)) == ["a"]
+
+
+async def test_what_is_under_lease_can_be_settled_though_its_pixel_is_parked(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([new_item()])
+    taken = await lease(outbox)
+    await outbox.park(CAPI, "1", until=clock.now + 60, reason="throttled")
+    assert await settle_all(outbox, taken, Delivered()) == 1
+
+
+async def test_parked_items_wait_as_ready(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([new_item()])
+    await outbox.park(CAPI, "1", until=clock.now + 60, reason="throttled")
+    assert await outbox.stats() == {CAPI: Depth(ready=1, oldest_at=clock.now)}
+
+
+# Deadlines
+
+
+async def test_nothing_past_its_deadline_is_leased(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([dated(new_item("a"), clock.now + 60), dated(new_item("b"), clock.now + 61)])
+    clock.now += 60
+    assert names(await lease(outbox)) == ["b"]
+
+
+async def test_expire_makes_letters_of_what_is_past_its_deadline(outbox: Outbox, clock: Clock) -> None:
+    began = clock.now
+    await outbox.append([dated(new_item("late"), began + 60), dated(new_item("in time"), began + 61), new_item("any")])
+    assert await outbox.expire(limit=100) == 0
+    clock.now += 60
+    assert [await outbox.expire(limit=100), await outbox.expire(limit=100)] == [1, 0]
+    (letter,) = await outbox.letters()
+    assert letter == Letter(
+        seq=letter.seq,
+        destination=CAPI,
+        pixel_id="1",
+        payload=b"late",
+        reason=DEADLINE_PASSED,
+        code="",
+        at=clock.now,
+        is_expired=True,
+        appended_at=began,
+        attempts=0,
+        deadline=began + 60,
+    )
+    assert names(await lease(outbox)) == ["in time", "any"]
+
+
+async def test_the_letter_of_an_expired_item_tells_what_kept_it_last(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([dated(new_item(), clock.now + 60)])
+    await settle_all(outbox, await lease(outbox), Later(clock.now + 10, "HTTP 503"))
+    clock.now += 60
+    await outbox.expire(limit=1)
+    (letter,) = await outbox.letters()
+    assert (letter.reason, letter.attempts) == (f"{DEADLINE_PASSED}: HTTP 503", 1)
+
+
+async def test_expire_does_what_is_most_overdue_first_up_to_its_limit(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([dated(new_item(name), clock.now + 10 - n) for n, name in enumerate("abc")])
+    clock.now += 10
+    assert await outbox.expire(limit=2) == 2
+    assert [letter.payload for letter in await outbox.letters()] == [b"b", b"c"]
+
+
+async def test_expire_leaves_items_under_lease_to_their_end(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([dated(new_item(), clock.now + 30)])
+    taken = await lease(outbox, seconds=60)
+    clock.now += 59
+    assert await outbox.expire(limit=100) == 0
+    clock.now += 1
+    assert await outbox.expire(limit=100) == 1
+    assert await settle_all(outbox, taken, Delivered()) == 0
+
+
+async def test_held_items_expire_too(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([dated(held_item(until=clock.now + 2 * HOUR), clock.now + HOUR)])
+    clock.now += HOUR
+    assert await outbox.expire(limit=100) == 1
+
+
+async def test_an_ambiguous_try_limits_how_long_there_may_be_others(outbox: Outbox, clock: Clock) -> None:
+    """From the first of them on, as Meta tells duplicates apart for 48 h (PROTOCOL 1.10) and no longer."""
+    await outbox.append([new_item()])
+    began = clock.now
+    assert REPEATABLE < 48 * HOUR
+    for _ in range(2):
+        await settle_all(outbox, await lease(outbox), Later(clock.now, "timed out", ambiguous=True))
+        clock.now += HOUR
+    (item,) = (await lease(outbox, seconds=1)).items
+    assert item.deadline == began + REPEATABLE
+    clock.now = began + REPEATABLE
+    assert await outbox.expire(limit=100) == 1
+
+
+async def test_an_ambiguous_try_never_prolongs_a_deadline(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([dated(new_item(), clock.now + HOUR)])
+    await settle_all(outbox, await lease(outbox), Later(clock.now, "timed out", ambiguous=True))
+    assert [item.deadline for item in (await lease(outbox)).items] == [clock.now + HOUR]
+
+
+async def test_a_later_that_does_not_count_is_no_attempt(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([new_item()])
+    await settle_all(outbox, await lease(outbox), Later(clock.now, "throttled", counts=False))
+    assert [(item.attempts, item.last_reason) for item in await outbox.waiting()] == [(0, "throttled")]
+
+
+# Letters
+
+
+async def test_a_refused_item_is_kept_as_a_letter(outbox: Outbox, clock: Clock) -> None:
+    began = clock.now
+    await outbox.append([dated(new_item(pixel_id="2"), began + HOUR)])
+    await settle_all(outbox, await lease(outbox), Later(clock.now + 5, "HTTP 503"))
+    clock.now += 5
+    (seq,) = await bury(outbox, Refused("Invalid parameter", "100/2804050"))
+    assert await outbox.letters() == [
+        Letter(
+            seq=seq,
+            destination=CAPI,
+            pixel_id="2",
+            payload=b"a",
+            reason="Invalid parameter",
+            code="100/2804050",
+            at=began + 5,
+            is_expired=False,
+            appended_at=began,
+            attempts=1,
+            deadline=began + HOUR,
+        )
+    ]
+
+
+async def test_an_item_that_its_worker_expires_is_a_letter_marked_so(outbox: Outbox) -> None:
+    await outbox.append([new_item()])
+    await bury(outbox, Expired("too old for Meta"))
+    assert [(letter.reason, letter.is_expired) for letter in await outbox.letters()] == [("too old for Meta", True)]
+    assert await outbox.stats() == {CAPI: Depth(dead=1)}
+
+
+async def test_letters_come_in_pages_by_destination_and_pixel(outbox: Outbox) -> None:
+    await outbox.append([new_item(n + pixel, destination=d, pixel_id=pixel) for n, d, pixel in A_PAGE])
+    for destination in (CAPI, RELAY):
+        await bury(outbox, destination=destination)
+    all_letters = await outbox.letters()
+    assert [letter.payload.decode() for letter in all_letters] == [n + pixel for n, _, pixel in A_PAGE]
+    assert await outbox.letters(limit=3) == all_letters[:3]
+    assert await outbox.letters(after=all_letters[2].seq, limit=3) == all_letters[3:6]
+    assert [one.payload for one in await outbox.letters(destination=CAPI)] == [b"a1", b"a2", b"c1", b"c2"]
+    assert [one.payload for one in await outbox.letters(pixel_id="2", after=all_letters[1].seq)] == [
+        b"b2",
+        b"c2",
+        b"d2",
+    ]
+    assert [one.payload for one in await outbox.letters(destination=RELAY, pixel_id="1", limit=1)] == [b"b1"]
+
+
+async def test_requeued_letters_are_due_at_once_as_if_never_tried(outbox: Outbox, clock: Clock) -> None:
+    began = clock.now
+    await outbox.append([urgent(dated(new_item(), began + HOUR))])
+    await settle_all(outbox, await lease(outbox), Later(clock.now, "HTTP 503"))
+    seqs = await bury(outbox)
+    clock.now += 60
+    assert [await outbox.requeue(seqs), await outbox.requeue(seqs)] == [1, 0]
+    assert await outbox.letters() == []
+    (item,) = (await lease(outbox)).items
+    assert item == Item(
+        seq=item.seq, pixel_id="1", payload=b"a", attempts=0, appended_at=began, priority=1, deadline=began + HOUR
+    )
+    assert await outbox.settle(Lease(token="", destination=CAPI, ends_at=0, items=(item,)), {}) == 0
+
+
+async def test_letters_past_their_deadline_stay_letters(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([dated(new_item("late"), clock.now + 60), dated(new_item("in time"), clock.now + 61)])
+    seqs = await bury(outbox)
+    clock.now += 60
+    assert await outbox.requeue([*seqs, 999]) == 1
+    assert [letter.payload for letter in await outbox.letters()] == [b"late"]
+
+
+async def test_a_requeued_item_that_was_never_released_is_held_still(outbox: Outbox, clock: Clock) -> None:
+    """Or a letter would be a way around consent."""
+    await outbox.append([held_item(until=clock.now + HOUR)])
+    clock.now += HOUR
+    await outbox.requeue(await bury(outbox))
+    assert [item.held for item in (await lease(outbox)).items] == [True]
+
+
+async def test_a_requeued_item_is_found_by_its_subject(outbox: Outbox) -> None:
+    await outbox.append([about(ANN, new_item())])
+    await outbox.requeue(await bury(outbox))
+    assert await outbox.purge("1", ANN) == 1
+    assert await outbox.stats() == {}
+
+
+async def test_discarded_letters_are_gone(outbox: Outbox) -> None:
+    await outbox.append([new_item("a"), new_item("b"), new_item("c")])
+    seqs = await bury(outbox)
+    assert [await outbox.discard([*seqs[:2], *seqs[:2], 999]), await outbox.discard(seqs[:2])] == [2, 0]
+    assert [letter.payload for letter in await outbox.letters()] == [b"c"]
+
+
+async def test_expire_discards_letters_after_a_week(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([new_item("a"), new_item("b"), new_item("c")])
+    await bury(outbox)
+    clock.now += KEEP_LETTERS - 1
+    await outbox.append([new_item("young")])
+    await bury(outbox)
+    await outbox.expire(limit=100)
+    assert len(await outbox.letters()) == 4
+    clock.now += 1
+    assert await outbox.expire(limit=2) == 0
+    assert [letter.payload for letter in await outbox.letters()] == [b"c", b"young"]
+    await outbox.expire(limit=2)
+    assert [letter.payload for letter in await outbox.letters()] == [b"young"]
+
+
+# Looking
+
+
+async def test_what_waits_can_be_looked_at(outbox: Outbox, clock: Clock) -> None:
+    began = clock.now
+    await outbox.append([urgent(dated(new_item("tried"), began + HOUR)), held_item("held", until=began + 60)])
+    await settle_all(outbox, await lease(outbox), Later(began + 30, "HTTP 503"))
+    clock.now += 30
+    await lease(outbox)
+    tried, held = await outbox.waiting()
+    assert tried == Waiting(
+        seq=tried.seq,
+        destination=CAPI,
+        pixel_id="1",
+        payload=b"tried",
+        priority=1,
+        due=began + 30,
+        attempts=1,
+        last_reason="HTTP 503",
+        appended_at=began,
+        deadline=began + HOUR,
+        held=False,
+    )
+    assert (held.payload, held.due, held.held, held.last_reason) == (b"held", began + 60, True, "")
+
+
+async def test_what_waits_comes_in_pages_by_destination_and_pixel(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append(
+        [
+            new_item(name + pixel, destination=destination, pixel_id=pixel)
+            if name != "c"
+            else held_item(name + pixel, destination=destination, pixel_id=pixel, until=clock.now + 60)
+            for name, destination, pixel in A_PAGE
+        ]
+    )
+    everything = await outbox.waiting()
+    assert [one.payload.decode() for one in everything] == [name + pixel for name, _, pixel in A_PAGE]
+    assert await outbox.waiting(after=everything[2].seq, limit=3) == everything[3:6]
+    assert [one.payload for one in await outbox.waiting(destination=CAPI)] == [b"a1", b"a2", b"c1", b"c2"]
+    assert [one.payload for one in await outbox.waiting(pixel_id="2", limit=3)] == [b"a2", b"b2", b"c2"]
+    after = everything[0].seq
+    assert [one.payload for one in await outbox.waiting(destination=CAPI, pixel_id="1", after=after)] == [b"c1"]
 
 
 async def test_items_appended_together_keep_their_order(outbox: Outbox) -> None:
@@ -504,6 +888,34 @@ async def test_wait_sleeps_through_what_happens_to_others(ticking: Outbox) -> No
     await waiting
 
 
+async def test_wait_sleeps_while_everything_is_parked_or_late(ticking: Outbox) -> None:
+    await ticking.append([new_item(), dated(new_item(pixel_id="2"), time.time() - 1)])
+    await ticking.park(CAPI, "1", until=time.time() + 60, reason="throttled")
+    waiting = asyncio.create_task(ticking.wait(CAPI, seconds=0.2))
+    assert not await wakes_within(0.1, waiting)
+    await waiting
+
+
+async def test_wait_wakes_when_a_park_ends(ticking: Outbox) -> None:
+    await ticking.append([new_item()])
+    await ticking.park(CAPI, "1", until=time.time() + 0.2, reason="throttled")
+    assert await wakes_within(5, asyncio.create_task(ticking.wait(CAPI, seconds=60)))
+    await ticking.park(CAPI, "1", until=time.time() + 60, reason="throttled")
+    waiting = asyncio.create_task(ticking.wait(CAPI, seconds=60))
+    assert not await wakes_within(0.05, waiting)
+    await ticking.park(CAPI, "1", until=0, reason="")
+    assert await wakes_within(5, waiting)
+
+
+async def test_wait_wakes_when_a_letter_is_requeued(ticking: Outbox) -> None:
+    await ticking.append([new_item()])
+    seqs = await bury(ticking)
+    waiting = asyncio.create_task(ticking.wait(CAPI, seconds=60))
+    assert not await wakes_within(0.05, waiting)
+    await ticking.requeue(seqs)
+    assert await wakes_within(5, waiting)
+
+
 async def test_wait_gives_up_after_its_seconds(ticking: Outbox) -> None:
     began = time.monotonic()
     await ticking.wait(CAPI, seconds=0.1)
@@ -564,6 +976,44 @@ async def test_held_items_are_counted_apart(outbox: Outbox, clock: Clock) -> Non
     assert await outbox.stats() == {CAPI: Depth(ready=1, leased=1, held=3, oldest_at=began + 10)}
     await outbox.release("1", ANN)
     assert await outbox.stats() == {CAPI: Depth(ready=3, leased=1, held=1, oldest_at=began)}
+
+
+async def test_every_end_is_tallied(outbox: Outbox, clock: Clock) -> None:
+    assert await outbox.tally() == {}
+    await outbox.append([new_item(str(n), key=b"%d" % n) for n in range(4)])
+    await outbox.append([new_item(key=b"1"), about(ANN, new_item()), dated(new_item(), clock.now)])
+    assert [await outbox.purge("1", ANN), await outbox.expire(limit=9)] == [1, 1]
+    taken = await lease(outbox)
+    ends = [Delivered(), Dropped("no consent"), Refused("bad"), Expired("too old")]
+    await outbox.settle(taken, {item.seq: end for item, end in zip(taken.items, ends, strict=True)})
+    ended = Tally(accepted=6, delivered=1, dropped=1, dead=1, expired=2, purged=1)
+    assert await outbox.tally() == {CAPI: ended}
+    letters = [letter.seq for letter in await outbox.letters() if letter.deadline > clock.now]
+    assert [await outbox.requeue(letters[:1]), await outbox.discard(letters)] == [1, 1]
+    assert await outbox.tally() == {CAPI: replace(ended, requeued=1, discarded=1)}
+    clock.now += KEEP_LETTERS
+    await outbox.expire(limit=9)
+    assert await outbox.tally() == {CAPI: replace(ended, requeued=1, discarded=2)}
+
+
+async def test_purged_letters_are_discarded_not_purged_once_more(outbox: Outbox) -> None:
+    await outbox.append([about(ANN, new_item())])
+    await bury(outbox)
+    await outbox.purge("1", ANN)
+    assert await outbox.tally() == {CAPI: Tally(accepted=1, dead=1, discarded=1)}
+
+
+async def test_destinations_are_tallied_apart(outbox: Outbox) -> None:
+    await outbox.append([new_item(), new_item(destination=RELAY)])
+    await settle_all(outbox, await lease(outbox, RELAY), Delivered())
+    assert await outbox.tally() == {CAPI: Tally(accepted=1), RELAY: Tally(accepted=1, delivered=1)}
+
+
+async def test_what_fails_is_not_tallied(outbox: Outbox) -> None:
+    broken: Any = object()
+    with pytest.raises(Exception, match="destination"):
+        await outbox.append([new_item(), broken])
+    assert await outbox.tally() == {}
 
 
 async def test_closing_finishes_what_was_begun(outbox: Outbox) -> None:

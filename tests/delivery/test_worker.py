@@ -18,6 +18,8 @@ class Double:
     """A destination that refuses batches holding a payload of `bad`, as Meta does, and answers as told before."""
 
     name = "conversions_api"
+    max_posts = 8
+    max_posts_of_a_pixel = 2
 
     def __init__(self, *, bad: frozenset[bytes] = frozenset(), first: Sequence[Verdict] = (), max_batch: int = 1000):
         self.bad, self.first, self.max_batch = bad, list(first), max_batch

@@ -1,8 +1,15 @@
 """The browser's copy to Meta: byte for byte, with none of the site's cookies."""
 
+import asyncio
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 from tests.factories import PIXEL, form, hit_query, multipart, parsed, request
 
-from pixeltwin.delivery.destination import Taken, TryAgain
+from pixeltwin.delivery.destination import Rejected, Taken, Throttled, TryAgain
 from pixeltwin.destinations.pixel_relay import PixelRelay, relay_payload
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.sandbox.app import create_app
@@ -58,3 +65,38 @@ async def test_nobody_listening_is_a_reason_to_wait():
     verdict = await relay.send(PIXEL, [relay_payload(request(hit_query()))])
     await relay.close()
     assert isinstance(verdict, TryAgain)
+    assert not verdict.ambiguous
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [
+        (200, {}, Taken("HTTP 200")),
+        (302, {"location": "https://elsewhere.example/"}, Taken("HTTP 302")),
+        (400, {}, Rejected("HTTP 400")),
+        (408, {}, TryAgain("HTTP 408")),
+        (429, {"retry-after": "30"}, Throttled("HTTP 429", 30.0)),
+        (503, {"retry-after": "30"}, TryAgain("HTTP 503", 30.0)),
+    ],
+)
+async def test_every_status_has_its_verdict(status, headers, expected):
+    async def tr(request: Request) -> Response:
+        return Response(status_code=status, headers=headers)
+
+    async with serving(Starlette(routes=[Route("/tr/", tr)]), port=0) as url:
+        relay = PixelRelay(url)
+        assert await relay.send(PIXEL, [relay_payload(request(hit_query()))]) == expected
+        await relay.close()
+
+
+async def test_a_hit_that_may_have_arrived_is_not_repeated_but_speaks_against_the_host():
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        relay = PixelRelay(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        verdict = await relay.send(PIXEL, [relay_payload(form(hit_query()))])
+        await relay.close()
+    assert isinstance(verdict, Rejected)
+    assert not verdict.answered

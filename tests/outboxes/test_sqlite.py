@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import math
 import os
 import stat
 import subprocess
@@ -15,11 +16,24 @@ from typing import Any, Final
 import apsw
 import pytest
 
-from pixeltwin.delivery.outbox import Appended, Delivered, Depth, Later, NewItem, Outbox, Refused
+from pixeltwin.delivery.outbox import (
+    CORRUPT,
+    REPEATABLE,
+    Appended,
+    Delivered,
+    Depth,
+    Later,
+    NewItem,
+    Outbox,
+    Park,
+    Refused,
+    Tally,
+)
 from pixeltwin.outboxes import sqlite
+from pixeltwin.outboxes.sqlite import lanes, letters, pages
 from pixeltwin.outboxes.sqlite.file import VERSION, connect
 from pixeltwin.outboxes.sqlite.sharing import acquire, release
-from pixeltwin.outboxes.sqlite.store import PURGE, PURGE_DEAD, RELEASE, Store
+from pixeltwin.outboxes.sqlite.store import LATE, OLDEST, PURGE, RELEASE, Store
 
 CAPI: Final = "conversions_api"
 ANN: Final = b"ann's browser..."
@@ -126,15 +140,105 @@ def test_purge_overwrites_the_bytes_of_items_and_dead_letters(tmp_path: Path, pa
     [
         (RELEASE, ("1", ANN, 0.0), "outbox_subject"),
         (PURGE, ("1", ANN, 0.0), "outbox_subject"),
-        (PURGE_DEAD, ("1", ANN), "dead_subject"),
+        (letters.PURGE, ("1", ANN), "dead_subject"),
     ],
 )
 def test_release_and_purge_scan_no_table(tmp_path: Path, statement: str, bindings: Any, index: str) -> None:
-    with contextlib.closing(connect(tmp_path / "outbox.db")) as db:
-        plan = [step for *_, step in db.execute("EXPLAIN QUERY PLAN " + statement, bindings)]
+    plan = plan_of(tmp_path, statement, bindings)
     assert plan[0].startswith("SEARCH")
     assert plan[0].endswith(f"INDEX {index} (pixel_id=? AND subject=?)")
     assert not [step for step in plan if "SCAN" in step]
+
+
+LANE: Final = "outbox_lane (destination=? AND pixel_id=? AND priority=?"
+TABLES: Final = ("outbox", "dead", "park", "seen", "leased")
+
+
+@pytest.mark.parametrize(
+    ("statement", "bindings", "found_by"),
+    [
+        (lanes.COUNT, (CAPI, "1", 0, 0.0, 9), f"{LANE} AND due<?)"),
+        (lanes.OLDEST, (CAPI, "1", 0, 0.0, 9), f"{LANE} AND due<?)"),
+        (lanes.NEWEST, (CAPI, "1", 0, 0.0, 9), f"{LANE} AND due<?)"),
+        (lanes.NEXT_DUE, (CAPI, "1", 0, 0.0), f"{LANE})"),
+        (lanes.LANES, (CAPI,), "(destination=? AND pixel_id>?)"),
+        (lanes.LANES, (CAPI,), f"{LANE.removesuffix('=?')}<?)"),
+        (lanes.PARKED, (CAPI, 0.0), "PRIMARY KEY (destination=?)"),
+        (LATE, (0.0, 9), "outbox_deadline (deadline<?)"),
+        (OLDEST, (CAPI,), "outbox_pixel (destination=? AND pixel_id=? AND held=?)"),
+        (letters.PRUNE, (0.0, 9), "dead_at (at<?)"),
+        (letters.BURY, (1, "", "", 0.0, 1), "PRIMARY KEY (rowid=?)"),
+        (letters.REVIVE, (1, 0.0), "PRIMARY KEY (rowid=?)"),
+        (pages.ALL.format(table="dead"), (1, 9), "PRIMARY KEY (rowid>?)"),
+        (pages.PIXELS.format(table="dead"), (None, None), "dead_pixel (destination=? AND pixel_id>?)"),
+        (pages.OF_PIXEL["dead"], (CAPI, "1", 1, 9), "dead_pixel (destination=? AND pixel_id=? AND rowid>?)"),
+        (pages.OF_PIXEL["outbox"], (CAPI, "1", 1, 9), "(destination=? AND pixel_id=? AND held=? AND rowid>?)"),
+    ],
+)
+def test_what_is_done_all_the_time_scans_and_sorts_no_table(
+    tmp_path: Path, statement: str, bindings: Any, found_by: str
+) -> None:
+    """With a million items that wait, a lease, an expiry or a look costs no more than with a thousand."""
+    plan = plan_of(tmp_path, statement, bindings)
+    assert any(step.endswith(found_by) for step in plan), plan
+    assert not [step for step in plan if step.startswith(tuple(f"SCAN {table}" for table in TABLES))], plan
+    if statement != lanes.LANES:  # it sorts what it has found, which is a handful
+        assert not [step for step in plan if "TEMP B-TREE" in step], plan
+
+
+def plan_of(folder: Path, statement: str, bindings: Any) -> list[str]:
+    with contextlib.closing(connect(folder / "outbox.db")) as db:
+        return [step for *_, step in db.execute("EXPLAIN QUERY PLAN " + statement, bindings)]
+
+
+async def test_letters_parks_and_tallies_survive_reopening(tmp_path: Path) -> None:
+    outbox = await open_outbox(tmp_path)
+    await outbox.append([new_item("a"), new_item("b")])
+    lease = await outbox.lease(CAPI, limit=1, seconds=60)
+    await outbox.settle(lease, {lease.items[0].seq: Refused("bad", "100")})
+    await outbox.park(CAPI, "1", until=FAR, reason="190")
+    before = [await outbox.letters(), await outbox.parks(), await outbox.tally()]
+    await outbox.close()
+
+    outbox = await open_outbox(tmp_path)
+    assert [await outbox.letters(), await outbox.parks(), await outbox.tally()] == before
+    assert before[1:] == [{(CAPI, "1"): Park(FAR, "190")}, {CAPI: Tally(accepted=2, dead=1)}]
+    assert await names(outbox) == []
+    assert await outbox.requeue([letter.seq for letter in await outbox.letters()]) == 1
+    await outbox.close()
+
+
+async def test_letters_are_kept_as_long_as_the_config_says(tmp_path: Path) -> None:
+    now = 1_800_000_000.0
+    settings = sqlite.Settings.model_validate({"keep_letters": "1h"})
+    outbox = await sqlite.open_outbox(settings, base=tmp_path, clock=lambda: now)
+    await outbox.append([new_item()])
+    lease = await outbox.lease(CAPI, limit=1, seconds=60)
+    await outbox.settle(lease, {lease.items[0].seq: Refused("bad")})
+    kept = []
+    for _ in range(2):
+        now += 1800
+        await outbox.expire(limit=1)
+        kept.append(len(await outbox.letters()))
+    assert kept == [1, 0]
+    await outbox.close()
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"spoilt", b"spoilT"))
+
+
+async def test_an_item_that_the_disk_has_changed_is_a_letter_and_no_event(tmp_path: Path, path: Path) -> None:
+    outbox = await open_outbox(tmp_path)
+    await outbox.append([new_item("fine"), new_item("spoilt")])
+    await outbox.close()
+    spoil(path)
+
+    outbox = await open_outbox(tmp_path)
+    assert await names(outbox) == ["fine"]
+    assert [(letter.payload, letter.reason) for letter in await outbox.letters()] == [(b"spoilT", CORRUPT)]
+    assert await outbox.tally() == {CAPI: Tally(accepted=2, dead=1)}
+    await outbox.close()
 
 
 async def test_a_seq_is_never_given_twice(tmp_path: Path) -> None:
@@ -157,6 +261,15 @@ def test_sqlite_was_told(tmp_path: Path, pragma: str, value: str | int) -> None:
     """To sync its log at every commit, to keep leases in memory, to overwrite what is deleted."""
     with contextlib.closing(connect(tmp_path / "outbox.db")) as db:
         assert db.pragma(pragma) == value
+
+
+@pytest.mark.parametrize(("durability", "value"), [("full", 2), ("normal", 1), ("async", 0)])
+async def test_the_last_opener_says_how_durable_the_file_is(
+    outbox: sqlite.SqliteOutbox, tmp_path: Path, durability: str, value: int
+) -> None:
+    other = await open_outbox(tmp_path, durability=durability)
+    assert await outbox._writer.do(lambda store: store._db.pragma("synchronous")) == value
+    await other.close()
 
 
 async def test_only_the_owner_may_read_the_files(outbox: Outbox, path: Path) -> None:
@@ -248,6 +361,52 @@ async def test_a_file_of_version_1_learns_to_hold(version_1: Path, tmp_path: Pat
         await outbox.close()
 
 
+VERSION_2: Final = """
+ALTER TABLE outbox ADD COLUMN subject BLOB;
+ALTER TABLE outbox ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX outbox_subject ON outbox (pixel_id, subject) WHERE subject IS NOT NULL;
+CREATE INDEX outbox_held ON outbox (destination, held) WHERE held;
+ALTER TABLE dead ADD COLUMN subject BLOB;
+CREATE INDEX dead_subject ON dead (pixel_id, subject) WHERE subject IS NOT NULL;
+UPDATE outbox SET subject = CAST('ann''s browser...' AS BLOB), held = 1 WHERE seq = 8;
+UPDATE dead SET subject = CAST('ann''s browser...' AS BLOB);
+"""
+
+
+@pytest.fixture
+def version_2(version_1: Path) -> Path:
+    """The same file, left behind by version 2: the item for later is held, and the letter has a subject."""
+    with contextlib.closing(apsw.Connection(str(version_1))) as db:
+        db.execute(VERSION_2)
+        db.pragma("user_version", 2)
+    return version_1
+
+
+async def test_what_waits_in_a_file_of_version_2_is_kept(version_2: Path, tmp_path: Path) -> None:
+    outbox = await open_outbox(tmp_path)
+    assert await outbox.stats() == {CAPI: Depth(ready=1, held=1, dead=1, oldest_at=20.0)}
+    assert await outbox.release("1", ANN) == 1
+    items = (await outbox.lease(CAPI, limit=9, seconds=60)).items
+    assert [(item.seq, item.payload, item.priority, item.deadline) for item in items] == [
+        (7, b"a", 0, math.inf),
+        (8, b"b", 0, math.inf),
+    ]
+    assert await outbox.purge("1", ANN) == 1  # the letter; what is under lease stays
+    await outbox.close()
+
+
+async def test_letters_of_older_files_are_kept_and_counted(version_1: Path, tmp_path: Path) -> None:
+    """They may be requeued for as long as Meta would not count them twice."""
+    outbox = await sqlite.open_outbox(sqlite.Settings(), base=tmp_path, clock=lambda: 50.0)
+    (letter,) = await outbox.letters()
+    assert (letter.seq, letter.payload, letter.reason, letter.at, letter.is_expired) == (3, b"c", "bad", 10.0, False)
+    assert letter.deadline == 10.0 + REPEATABLE
+    assert await outbox.tally() == {CAPI: Tally(accepted=3, dead=1)}
+    assert await outbox.requeue([3]) == 1
+    assert await names(outbox) == ["a", "c"]
+    await outbox.close()
+
+
 def test_a_migrated_file_is_made_like_a_new_one(version_1: Path, tmp_path: Path) -> None:
     def tables(path: Path) -> list[Any]:
         with contextlib.closing(connect(path)) as db:
@@ -322,7 +481,7 @@ async def test_a_bad_command_fails_alone(outbox: Outbox, path: Path) -> None:
 async def test_what_the_database_refuses_is_an_os_error(outbox: Outbox) -> None:
     text: Any = "not bytes"
     with pytest.raises(OSError, match=r"cannot store TEXT value in BLOB column.*outbox\.db"):
-        await outbox.append([NewItem(destination=CAPI, pixel_id="1", key=b"k", payload=text)])
+        await outbox.append([new_item(key=b"k", subject=text)])
     assert await outbox.append([new_item(key=b"k")]) == [Appended.ACCEPTED]
 
 

@@ -25,6 +25,8 @@ class State(StrEnum):
     DELIVERED = "delivered"
     REFUSED = "refused"
     DROPPED = "dropped"
+    EXPIRED = "expired"
+    SHED = "shed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

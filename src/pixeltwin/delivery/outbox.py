@@ -3,16 +3,23 @@
 An item waits in the outbox from `append`, which makes it durable, until it is settled: delivered, refused, or
 put back for later. A lease hides items from other workers while one tries to deliver them; a lease that ends
 unsettled gives its items back. An item may be held until its browser's consent is known: `release` lets it go,
-and `purge` takes away all that waits of a browser whose consent was withdrawn. Engines are the files of `outboxes/`;
+and `purge` takes away all that waits of a browser whose consent was withdrawn. What can never be delivered, or not in
+time, becomes a letter, which is kept with its reason until somebody requeues or discards it, or a week has passed.
+Nothing disappears uncounted: `Tally` has an equation for it. Engines are the files of `outboxes/`;
 `tests/conformance/` holds every one of them to the promises written here.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
 REMEMBERED: Final = 48 * 3600.0  # seconds for which Meta and so the outbox tells duplicates apart
+REPEATABLE: Final = REMEMBERED - 900.0  # a try began before it is settled, and the next may come late in its lease
+KEEP_LETTERS: Final = 7 * 24 * 3600.0  # seconds; Meta takes nothing older than that, and they are personal data
+DEADLINE_PASSED: Final = "its deadline passed"  # why `expire` made a letter; ": " and the item's last reason follow
+CORRUPT: Final = "its bytes changed on the disk"  # why an engine that checks what it stored made a dead letter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +31,8 @@ class NewItem:
     is a duplicate (Meta de-duplicates by event name and id within 48 h: PROTOCOL 1.10). None: never a duplicate.
     `payload` is opaque to the outbox. `subject` says whose browser the item is about, a digest of 16 bytes: what
     `release` and `purge` find it by. `hold_until` (unix seconds): until then the item waits for a release.
+    `priority`: leased before lower ones of its pixel; 1 for events that carry money or a lead, 0 for others.
+    `deadline` (unix seconds): from then on the item must not be sent any more.
     """
 
     destination: str
@@ -32,16 +41,21 @@ class NewItem:
     payload: bytes
     subject: bytes | None = None
     hold_until: float | None = None
+    priority: int = 0
+    deadline: float = math.inf
 
 
 class Appended(StrEnum):
+    """What became of an item. `SHED`: there is no room for one of its priority; it is counted, not kept."""
+
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
+    SHED = "shed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """An item under lease. `attempts` counts the tries that ended in `Later`; `appended_at` is unix seconds.
+    """An item under lease. `attempts` counts the tries that ended in a `Later` that counts.
 
     `held`: the item was to wait for a release, and its time has passed without one.
     """
@@ -52,6 +66,8 @@ class Item:
     attempts: int
     appended_at: float
     held: bool = False
+    priority: int = 0
+    deadline: float = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,15 +87,33 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Try again at `at` (unix seconds), because of `reason`."""
+    """Try again at `at` (unix seconds), because of `reason`.
+
+    `ambiguous`: this try may have arrived. A repeat is a duplicate that Meta must still recognise, so from the first
+    such try on the item's deadline is `REPEATABLE` seconds away at most. `counts`: it is one more of the item's
+    attempts; not so after a throttle or a fault of the set-up, which are nothing against the item.
+    """
 
     at: float
     reason: str
+    ambiguous: bool = False
+    counts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The item will never be taken, for `reason`; it goes to the dead letters."""
+    """The item will never be taken, for `reason`; it becomes a dead letter.
+
+    `code` is Meta's, with its subcode: `100/2804050`.
+    """
+
+    reason: str
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """It is too late for the item, for `reason`; it becomes a letter that is marked as expired."""
 
     reason: str
 
@@ -91,7 +125,73 @@ class Dropped:
     reason: str
 
 
-type Outcome = Delivered | Later | Refused | Dropped
+type Outcome = Delivered | Later | Refused | Dropped | Expired
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """An item that was not delivered: refused, or `is_expired`. `at` is when that was, in unix seconds."""
+
+    seq: int
+    destination: str
+    pixel_id: str
+    payload: bytes
+    reason: str
+    code: str
+    at: float
+    is_expired: bool
+    appended_at: float
+    attempts: int
+    deadline: float = math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """An item that waits, under lease or not. `last_reason` is that of its last `Later`, empty before one.
+
+    `due` is when it may be leased; for an item that is `held`, how long it waits for a release.
+    """
+
+    seq: int
+    destination: str
+    pixel_id: str
+    payload: bytes
+    priority: int
+    due: float
+    attempts: int
+    last_reason: str
+    appended_at: float
+    deadline: float
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Nothing of the pixel is leased before `until` (unix seconds), because of `reason`."""
+
+    until: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What ever happened to a destination's items.
+
+    At all times `accepted + requeued = delivered + dropped + dead + expired + purged` and what waits, which is
+    `ready + leased + held` of the `Depth`; and `dead + expired = requeued + discarded` and the letters there are,
+    which is `dead` of the `Depth`. `purged` counts items that waited; letters that went, in whatever way, are
+    `discarded`. What was `shed` was not accepted.
+    """
+
+    accepted: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    dead: int = 0
+    expired: int = 0
+    purged: int = 0
+    requeued: int = 0
+    discarded: int = 0
+    shed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +199,9 @@ class Depth:
     """How much waits for one destination.
 
     `ready`, `leased` and `held` share no item and add up to all that waits: `leased` is what is under lease, `held`
-    what else was to wait for a release and got none, its time passed or not, `ready` the rest, later tries too.
-    `oldest_at` (unix seconds) is when the oldest item was appended that needs no release, None when there is none.
+    what else was to wait for a release and got none, its time passed or not, `ready` the rest: later tries, parked
+    pixels and what is past its deadline too. `dead` counts the letters, the expired ones among them. `oldest_at`
+    (unix seconds) is when the oldest item was appended that needs no release, None when there is none.
     """
 
     ready: int = 0
@@ -111,7 +212,10 @@ class Depth:
 
 
 class Outbox(Protocol):
-    """What an engine promises. All times are unix seconds; engines are handed their clock."""
+    """What an engine promises. All times are unix seconds; engines are handed their clock.
+
+    What changes the outbox is durable when it returns, and is counted in the same stroke.
+    """
 
     async def append(self, items: Sequence[NewItem]) -> list[Appended]:
         """Store the items, all or none of them; durable when it returns.
@@ -121,7 +225,15 @@ class Outbox(Protocol):
         """
 
     async def lease(self, destination: str, *, limit: int, seconds: float) -> Lease:
-        """Take up to `limit` items of the destination that are due, oldest first; none is an empty lease."""
+        """Take up to `limit` items of the destination that are due; none is an empty lease.
+
+        Never an item of a parked pixel, nor one past its deadline. The pixels take turns, so that one's backlog
+        never starves another: each gets as many as any other unless it has fewer, and another begins each time. Of a
+        pixel's items higher priorities go first. Of a priority that has more than its pixel may take, the oldest
+        are 30 % (rounded up) and the newest the rest: after an outage, live traffic is delivered at once and old
+        items still make it. An item is as old as it has been due. The items come highest priority first, then
+        oldest first.
+        """
 
     async def settle(self, lease: Lease, outcomes: Mapping[int, Outcome]) -> int:
         """Apply the outcomes (by `seq`), durable when it returns; answers how many were applied.
@@ -138,16 +250,50 @@ class Outbox(Protocol):
         """
 
     async def purge(self, pixel_id: str, subject: bytes) -> int:
-        """Delete every item of the pixel and subject, dead letters too; answers how many, durable.
+        """Delete every item and every letter of the pixel and subject; answers how many, durable.
 
         Items under lease stay: they are on their way. Keys stay remembered, so that no repeat is accepted.
         """
+
+    async def expire(self, *, limit: int) -> int:
+        """Make letters of up to `limit` items that are past their deadline, held ones too; answers how many.
+
+        Items under lease stay: they are on their way. Up to `limit` letters that are too old to keep are discarded.
+        """
+
+    async def park(self, destination: str, pixel_id: str, *, until: float, reason: str) -> None:
+        """Lease nothing of the pixel before `until`; a time that has passed, 0 for one, ends what was parked."""
+
+    async def parks(self) -> Mapping[tuple[str, str], Park]:
+        """What is parked at present, by destination and pixel."""
+
+    async def letters(
+        self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[Letter]:
+        """The first letters of a `seq` above `after`, in that order: the next page begins after this one's last."""
+
+    async def waiting(
+        self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[Waiting]:
+        """What waits, in pages like the letters."""
+
+    async def requeue(self, seqs: Collection[int]) -> int:
+        """Make items of these letters: due at once, no attempt counted; answers how many.
+
+        Letters past their deadline stay. An item that was to wait for a release is still held, its time passed.
+        """
+
+    async def discard(self, seqs: Collection[int]) -> int:
+        """Delete these letters; answers how many there were."""
 
     async def wait(self, destination: str, *, seconds: float) -> None:
         """Return when an item of the destination may have become due, at the latest after `seconds`."""
 
     async def stats(self) -> Mapping[str, Depth]:
-        """Depth by destination."""
+        """Depth by destination, where anything waits or there are letters."""
+
+    async def tally(self) -> Mapping[str, Tally]:
+        """Tally by destination, since the store was made."""
 
     async def close(self) -> None:
         """Finish what was begun and let go of the store. Leased items are ready again at the next opening."""

@@ -4,6 +4,7 @@ The site's cookies are none of Meta's business and its query strings little: onl
 and the Referer is cut to origin and path (PROTOCOL 4.4, THREATS T6).
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,7 +13,8 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from pixeltwin.delivery.destination import Rejected, Taken, TryAgain, Verdict
+from pixeltwin.capi.reply import asked_wait
+from pixeltwin.delivery.destination import Rejected, Taken, Throttled, TryAgain, Verdict
 from pixeltwin.pixel.request import HitRequest
 
 NAME: Final = "pixel_relay"
@@ -20,7 +22,8 @@ TIMEOUT: Final = aiohttp.ClientTimeout(total=10, connect=3)
 CONNECTIONS: Final = 32
 FORWARDED: Final = ("user-agent", "accept-language", "content-type")
 FORWARDED_PREFIX: Final = "sec-ch-ua"
-RETRY_STATUS: Final = frozenset({429, *range(500, 600)})
+TOO_MANY: Final = 429
+RETRY_STATUS: Final = frozenset({408, *range(500, 600)})
 
 
 def relay_payload(request: HitRequest) -> bytes:
@@ -51,6 +54,8 @@ class PixelRelay:
 
     name = NAME
     max_batch = 1
+    max_posts = CONNECTIONS
+    max_posts_of_a_pixel = CONNECTIONS  # a post is one hit: two at a time would be 25 hits a second
 
     def __init__(self, pixel: str) -> None:
         self._endpoint = f"{pixel}/tr/"
@@ -71,20 +76,22 @@ class PixelRelay:
             async with self._session.request(
                 "POST" if body else "GET", url, data=body or None, headers=kept["headers"], allow_redirects=False
             ) as response:
-                return _verdict(response.status)
+                return _verdict(response.status, asked_wait(response.headers, time.time()))
         except aiohttp.ClientConnectorError as error:
             return TryAgain(f"no connection: {type(error).__name__}")
         except (aiohttp.ClientError, TimeoutError) as error:
             # it may have arrived; a browser does not repeat a hit either, and Meta might count it twice
-            return Rejected(f"no answer: {type(error).__name__}")
+            return Rejected(f"no answer: {type(error).__name__}", answered=False)
 
     async def close(self) -> None:
         await self._session.close()
 
 
-def _verdict(status: int) -> Verdict:
+def _verdict(status: int, after: float | None) -> Verdict:
+    if status == TOO_MANY:
+        return Throttled(f"HTTP {status}", after)
     if status in RETRY_STATUS:
-        return TryAgain(f"HTTP {status}")
+        return TryAgain(f"HTTP {status}", after)
     return Taken(f"HTTP {status}") if status < 400 else Rejected(f"HTTP {status}")
 
 

@@ -10,7 +10,7 @@ from pixeltwin.mirror.admission import Admission, Decide, admit, admit_openbridg
 from pixeltwin.mirror.draft import Draft
 from pixeltwin.mirror.ingesting import Ingested, admit_ingest
 from pixeltwin.mirror.policy import PixelPolicy, Policy, SourcePolicy
-from pixeltwin.mirror.sealing import Known, Sealed, seal, unverified
+from pixeltwin.mirror.sealing import Known, Sealed, Unsent, seal, unverified
 
 __all__ = [
     "Admission",
@@ -22,6 +22,7 @@ __all__ = [
     "Policy",
     "Sealed",
     "SourcePolicy",
+    "Unsent",
     "admit",
     "admit_ingest",
     "admit_openbridge",

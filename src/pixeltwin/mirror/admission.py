@@ -1,9 +1,9 @@
 """The left half of the line: what is decided about a request before the browser is answered.
 
-    request ─ parse_hit ─ stranger? ─ clean ─ consent ─ map ─ rules ─ stamp ─► Draft, and the browser's copy
+request ─ parse_hit ─ stranger? ─ clean ─ consent ─ map ─ rules ─ stamp ─► Draft, and the browser's copy
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from pixeltwin.mapping.notes import notes
 from pixeltwin.mapping.openbridge import OpenBridgePost, parse_openbridge, with_every_hash
 from pixeltwin.mapping.server_event import server_event, source_url
 from pixeltwin.mirror.draft import Draft
-from pixeltwin.mirror.limits import limited_copy, never_less_limited
+from pixeltwin.mirror.limits import cleaned_of_rules, limited_copy, never_less_limited
 from pixeltwin.mirror.policy import PixelPolicy, Policy
 from pixeltwin.pixel.browser_id import RANDOM_BELOW, BrowserIds, browser_ids, page_host
 from pixeltwin.pixel.client_ip import client_ip, visitor_ip
@@ -43,7 +43,8 @@ class Admission:
 
     `hit` is None for what is no readable hit. `relay` is the browser's copy as Meta is to get it: None when it is none
     of ours, or when it is `withheld`. There is a draft for each pixel that gets a twin; without any, `skip` says why,
-    and `because` whose wish that was. `cookies` are for the answer. `browser` is whose consent counts.
+    and `because` whose wish that was. `cookies` are for the answer. `browser` is whose consent counts, and for whatever
+    of it waits for the pixels in `reach`.
     """
 
     hit: PixelHit | None = None
@@ -55,6 +56,7 @@ class Admission:
     cookies: tuple[SetCookie, ...] = ()
     verdict: Verdict = ALLOWED
     browser: str = ""
+    reach: frozenset[str] = frozenset()
     ruled: Ruled | None = None
 
     @property
@@ -110,7 +112,7 @@ class Arriving:
         self.visit = _visit(self.hit, self.request, policy)
         self.verdict = decide(policy.consent, self.visit)
         self.event_id = self.hit.event_id or mint_event_id(self.hit, random_below)
-        self.keeps_cookies = policy.set_cookies and request.first_party and self.verdict.twin <= Treatment.LIMIT
+        self.keeps_cookies = policy.set_cookies and request.first_party and _may_be_recognised(self.verdict)
         self.ids = browser_ids(
             self.hit, self.request, random=random_below(RANDOM_BELOW) if self.keeps_cookies else None
         )
@@ -126,7 +128,7 @@ class Arriving:
         drafts = () if reason else tuple(self._drafts(record_id))
         if not (reason or drafts):
             reason = Reason.UNKNOWN_PIXEL
-        withheld = self.verdict.relay is Treatment.DROP or self.ruled.drop == "both"
+        withheld = _is_forbidden(self.verdict.relay, self.ids) or self.ruled.drop == "both"
         return Admission(
             hit=self.hit,
             relay=None if withheld else self._browsers_copy(stamped=bool(drafts)),
@@ -137,6 +139,7 @@ class Arriving:
             cookies=self._cookies() if drafts else (),
             verdict=self.verdict,
             browser=self.ids.fbp or "",
+            reach=self.policy.elsewhere | {self.hit.pixel_id},
             ruled=self.ruled,
         )
 
@@ -147,13 +150,14 @@ class Arriving:
 
     def _why_not(self) -> tuple[Reason | None, str]:
         """Why there is no twin, and whose wish that was. Consent speaks first."""
-        if reason := _forbidden(self.verdict, self.ids):
-            return reason, self.verdict.policy
+        if _is_forbidden(self.verdict.twin, self.ids):
+            denied = self.verdict.answer is Answer.DENIED
+            return Reason.CONSENT_DENIED if denied else Reason.CONSENT_UNKNOWN, self.verdict.policy
         if reason := why_not(self.hit, self.request, self.pixel):
             return reason, ""
         if self.ruled.drop or self.ruled.sampled_out:
             reason = Reason.DROPPED_BY_RULE if self.ruled.drop else Reason.SAMPLED_OUT
-            return reason, self.ruled.names[-1]
+            return reason, self.ruled.because
         return None, ""
 
     def _browsers_copy(self, *, stamped: bool) -> HitRequest:
@@ -168,11 +172,12 @@ class Arriving:
         return stamp(request, self.moment.event.event_id) if stamped and not self.hit.get("eid") else request
 
     def _drafts(self, record_id: str) -> Iterator[Draft]:
-        event = never_less_limited(self.moment.event, self.given, self.verdict)
+        event, removed = cleaned_of_rules(self.moment.event, self.ruled, self.policy.privacy)
+        event = never_less_limited(event, self.given, self.verdict)
         draft = Draft(
             pixel_id=self.hit.pixel_id,
             event=event,
-            notes=tuple(self._notes(event)),
+            notes=(*self._notes(event), *removed),
             rules=tuple(self.ruled.names),
             late=tuple(self.ruled.late),
             elements=self._late_elements(),
@@ -183,16 +188,25 @@ class Arriving:
             config=self.policy.config,
         )
         for number, target in enumerate(self._targets()):
-            keys = self._keys(self.policy.pixels.get(target.pixel, self.pixel))
-            name = record_id if not number else f"{record_id}.{number}"
-            yield replace(draft, pixel_id=target.pixel, credential=target.credential, keys=keys, record_id=name)
+            pixel = self.policy.pixels.get(target.pixel) or PixelPolicy(verify=self.pixel.verify)
+            verifier = pixel.verify.get(event.event_name, "")
+            yield replace(
+                draft,
+                pixel_id=target.pixel,
+                credential=target.credential,
+                verifier=verifier,
+                keys=self._keys(pixel, verifier),
+                record_id=record_id if not number else f"{record_id}.{number}",
+            )
 
-    def _targets(self) -> Iterator[Target]:
-        """The pixels that get a twin. A rule's own token goes where the rule says, all others to pixels we know."""
+    def _targets(self) -> Iterable[Target]:
+        """The pixels that get a twin, one each: a rule's own with its token, all others pixels that we know."""
+        found: dict[str, Target] = {}
         for target in self.ruled.targets or [Target(self.hit.pixel_id)]:
             pixel_id = target.pixel if target.credential else self.policy.pixel_id(target.pixel)
             if pixel_id is not None:
-                yield replace(target, pixel=pixel_id)
+                found.setdefault(pixel_id, replace(target, pixel=pixel_id))
+        return found.values()
 
     def _notes(self, event: ServerEvent) -> Iterator[str]:
         yield from notes(self.hit, self.given)
@@ -204,14 +218,19 @@ class Arriving:
             yield "event_id_of_twin_alone"
 
     def _late_elements(self) -> dict[str, str]:
-        asked = (name for rule in self.ruled.late for name in self.policy.rules.late[rule].elements)
-        return {name: value for name in asked if (value := self.visit.element(name)) is not None}
+        """What late rules ask for. It is kept until then, so nothing that is personal in plain text is among it."""
+        asked = {name for rule in self.ruled.late for name in self.policy.rules.late[rule].elements}
+        found = {name: value for name in asked if (value := self.visit.element(name)) is not None}
+        detector = self.policy.privacy.detector
+        return {name: value for name, value in found.items() if detector.masked(value, name) == value}
 
-    def _keys(self, pixel: PixelPolicy) -> dict[str, str]:
-        """The customer's name in each source that may be asked. Whoever refused is not looked up."""
-        if self.verdict.answer is Answer.DENIED:
-            return {}
-        may_ask = ((name, self.policy.sources[name]) for name in pixel.sources)
+    def _keys(self, pixel: PixelPolicy, verifier: str) -> dict[str, str]:
+        """The customer's name in each source that may be asked, and the order's in the one that verifies.
+
+        Whoever refused is not looked up; that the order exists may be.
+        """
+        asked = (*([verifier] if verifier else ()), *(() if self.verdict.answer is Answer.DENIED else pixel.enrich))
+        may_ask = ((name, self.policy.sources[name]) for name in asked)
         found = {name: self.visit.element(source.key) for name, source in may_ask if self._may_ask(source.only_when)}
         return {name: key for name, key in found.items() if key is not None}
 
@@ -242,11 +261,14 @@ def why_not(hit: PixelHit, request: HitRequest, pixel: PixelPolicy) -> Reason | 
     return None
 
 
-def _forbidden(verdict: Verdict, ids: BrowserIds) -> Reason | None:
-    """Why consent forbids the twin. What nobody could ever release is not held."""
-    if verdict.twin is Treatment.DROP or (verdict.twin is Treatment.HOLD and not ids.fbp):
-        return Reason.CONSENT_DENIED if verdict.answer is Answer.DENIED else Reason.CONSENT_UNKNOWN
-    return None
+def _is_forbidden(treatment: Treatment, ids: BrowserIds) -> bool:
+    """Whether consent forbids a copy. What nobody could ever release is not held."""
+    return treatment is Treatment.DROP or (treatment is Treatment.HOLD and not ids.fbp)
+
+
+def _may_be_recognised(verdict: Verdict) -> bool:
+    """Whether the browser may be given ids to be known by."""
+    return verdict.twin <= Treatment.LIMIT and verdict.answer is not Answer.DENIED
 
 
 def _visit(hit: PixelHit, request: HitRequest, policy: Policy) -> Visit:

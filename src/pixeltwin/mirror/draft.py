@@ -16,7 +16,8 @@ class Draft:
     `keys` name the customer in each source that may be asked. `notes` are remarks about the hit; `record_id` names the
     journal's record of it. `rules` are those that held, `late` those still to be asked, with the data `elements` that
     they ask for; `config` names the config that decided. `credential` names the rule whose token the twin is sent
-    with. `consent` is the visitor's answer; `remember`: what the browser told may be remembered.
+    with. `verifier` is the source in which the event must be found. `consent` is the visitor's answer; `remember`: what
+    the browser told may be remembered.
     """
 
     pixel_id: str
@@ -29,6 +30,7 @@ class Draft:
     late: tuple[str, ...] = ()
     elements: Mapping[str, str] = field(default_factory=dict)
     credential: str = ""
+    verifier: str = ""
     consent: str = ""
     consent_policy: str = ""
     remember: bool = False

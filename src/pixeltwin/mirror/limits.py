@@ -1,4 +1,7 @@
-"""Limited data use on both copies: the twin is never less limited than the browser's hit (THREATS T16)."""
+"""What no rule can lift: limited data use, and personal data that stays out.
+
+The twin is never less limited than the browser's hit (THREATS T16), and what rules set is cleaned like the hit itself.
+"""
 
 from typing import Final
 
@@ -10,6 +13,9 @@ from pixeltwin.mapping.limited_data_use import limited_data_use
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.rewrite import put
+from pixeltwin.privacy.clean import clean_event
+from pixeltwin.privacy.settings import Privacy
+from pixeltwin.rules.ruleset import Ruled
 
 FIELDS: Final = ("data_processing_options", "data_processing_options_country", "data_processing_options_state")
 
@@ -27,6 +33,14 @@ def never_less_limited(event: ServerEvent, given: ServerEvent, verdict: Verdict)
     if verdict.limits is None:
         return event
     return event.model_copy(update=limited_data_use((LIMITED,), *verdict.limits))
+
+
+def cleaned_of_rules(event: ServerEvent, ruled: Ruled, privacy: Privacy) -> tuple[ServerEvent, list[str]]:
+    """The event without personal data in plain text among what rules have set, and remarks about what there was."""
+    if not ruled.origins:
+        return event, []
+    event, removed = clean_event(event, privacy)
+    return event, [f"personal_data_removed: {name}" for name in removed]
 
 
 def limited_copy(request: HitRequest, hit: PixelHit, limits: Limits | None) -> HitRequest:

@@ -13,6 +13,7 @@ from pixeltwin.pixel.hit import Limits
 from pixeltwin.pixel.request import Network
 from pixeltwin.privacy.settings import Privacy
 from pixeltwin.rules.ruleset import RuleSet
+from pixeltwin.rules.values import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +33,6 @@ class PixelPolicy:
     enrich: tuple[str, ...] = ()
     verify: Mapping[str, str] = field(default_factory=dict)
     ingest_keys: frozenset[str] = field(default=frozenset(), repr=False)
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The sources that may be asked about an event of this pixel."""
-        return tuple(dict.fromkeys((*self.enrich, *self.verify.values())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +71,15 @@ class Policy:
     def pixel_id(self, pixel: str) -> str | None:
         """The id of a pixel that is called by its name or id; None for one that is not configured."""
         return pixel if pixel in self.pixels else self._ids.get(pixel)
+
+    @cached_property
+    def elsewhere(self) -> frozenset[str]:
+        """The pixels that rules may send a hit of any other pixel to."""
+        named = [value for rule in self.rules.rules for value in rule.then.destinations]
+        if not all(isinstance(value, Literal) for value in named):
+            return frozenset(self.pixels)  # a data element may name any of them
+        texts = (str(value.value) for value in named if isinstance(value, Literal))
+        return frozenset(self.pixel_id(text) or text for text in texts)
 
     @cached_property
     def variables(self) -> frozenset[str]:

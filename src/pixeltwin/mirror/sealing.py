@@ -1,76 +1,100 @@
 """The right half of the line: a draft becomes the event for Meta once the customer is known.
 
-    Draft ─ remembered ─ look-ups ─ verify ─ late rules ─ limits ─ refusal? ─► the event for Meta
+Draft ─ remembered ─ look-ups ─ verify ─ late rules ─ limits ─ refusal? ─► the event for Meta
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.capi.validate import Refusal, refusal, remarks
-from pixeltwin.consent.verdict import ALLOWED
+from pixeltwin.consent.verdict import ALLOWED, Answer
 from pixeltwin.enrich.merge import added, merged_custom_data, more_hashes
 from pixeltwin.enrich.source import Profile
+from pixeltwin.expressions import plain
 from pixeltwin.mirror.draft import Draft
-from pixeltwin.mirror.limits import never_less_limited
+from pixeltwin.mirror.limits import cleaned_of_rules, never_less_limited
 from pixeltwin.mirror.policy import Policy
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.rules.moment import Sealing, consent_of
+from pixeltwin.rules.ruleset import Ruled
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A twin ready to be sent: the event, what was added to it and by whom (`user_data.em`: `customers`), remarks."""
+    """A twin ready to be sent: the event, what was added to it and by whom (`user_data.em`: `customers`), remarks.
+
+    `rules` are all that held, early and late; `ruled` is what late ones made of it.
+    """
 
     event: ServerEvent
     origins: Mapping[str, str]
     notes: tuple[str, ...]
     rules: tuple[str, ...] = ()
     test_event_code: str = ""
+    ruled: Ruled = field(default_factory=Ruled)
 
     @property
     def added(self) -> list[str]:
         return list(self.origins)
 
 
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """There is no event for Meta, for `reason`. `ruled` is what late rules made of it."""
+
+    reason: Refusal | Reason
+    ruled: Ruled
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.ruled.because}" if self.ruled.because else str(self.reason)
+
+
 type Known = Mapping[str, Profile]  # what each source knows of the customer, by the source's name
 
 
-def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Refusal | Reason:
+def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Unsent:
     """The event for Meta with what the sources know, or why there is none after all."""
+    known = _as_consented(draft, known)
     event, origins = _joined(draft, known, policy)
     moment = _sealing(draft, event, known, policy)
     ruled = policy.rules.decide_late(draft.late, moment, policy.hash_values(draft.pixel_id), now)
     if ruled.drop:
-        return Reason.DROPPED_BY_RULE
-    event = never_less_limited(moment.event, draft.event, ALLOWED)
+        return Unsent(Reason.DROPPED_BY_RULE, ruled)
+    event, removed = cleaned_of_rules(moment.event, ruled, policy.privacy)
+    event = never_less_limited(event, draft.event, ALLOWED)
     if reason := refusal(event, now):
-        return reason
+        return Unsent(reason, ruled)
     return Sealed(
         event,
         {**origins, **{name: f"rule {rule}" for name, rule in ruled.origins.items()}},
-        (*draft.notes, *(f"rule_fault: {fault}" for fault in ruled.faults), *remarks(event)),
+        (*draft.notes, *(f"rule_fault: {fault}" for fault in ruled.faults), *removed, *remarks(event)),
         (*draft.rules, *ruled.names),
         ruled.test_event_code or draft.test_event_code,
+        ruled,
     )
 
 
-def unverified(draft: Draft, known: Known, policy: Policy) -> str | None:
+def unverified(draft: Draft, known: Known) -> str | None:
     """The source in which the event should have been found and was not; None where none is asked for."""
-    pixel = policy.pixels.get(draft.pixel_id)
-    source = pixel.verify.get(draft.event.event_name) if pixel and not draft.from_server else None
-    return source if source and source not in known else None
+    return draft.verifier if draft.verifier and draft.verifier not in known else None
+
+
+def _as_consented(draft: Draft, known: Known) -> Known:
+    """Of whoever refused nothing is known but what his order is worth."""
+    if draft.consent != Answer.DENIED:
+        return known
+    return {name: Profile(custom_data=profile.custom_data) for name, profile in known.items()}
 
 
 def _joined(draft: Draft, known: Known, policy: Policy) -> tuple[ServerEvent, dict[str, str]]:
     """The event with what the sources know, and which source added what. What an event is worth, its verifier says."""
     pixel = policy.pixels.get(draft.pixel_id)
-    verifier = pixel.verify.get(draft.event.event_name) if pixel else None
     event, origins = draft.event, dict[str, str]()
-    for name in dict.fromkeys((*((verifier,) if verifier else ()), *(pixel.enrich if pixel else ()))):
+    for name in dict.fromkeys((draft.verifier, *(pixel.enrich if pixel else ()))):
         if profile := known.get(name):
-            event, fields = _with(event, profile, overrides=name == verifier)
+            event, fields = _with(event, profile, overrides=name == draft.verifier)
             origins |= dict.fromkeys(fields, name)
     return event, origins
 
@@ -92,6 +116,6 @@ def _sealing(draft: Draft, event: ServerEvent, known: Known, policy: Policy) -> 
     seen = {
         "consent": consent_of(draft.consent or "unknown", draft.consent_policy),
         "pixel": {"id": draft.pixel_id, "name": pixel.name if pixel else ""},
-        "profile": facts,
+        "profile": plain(facts),
     }
-    return Sealing(event, draft.elements, seen, policy.rules.late_variables)
+    return Sealing(event, draft.elements, seen, policy.rules.late_variables, policy.rules.late_elements)

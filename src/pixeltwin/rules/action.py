@@ -1,5 +1,6 @@
 """What a rule does to an event: its `then:`, and how the four sections are set on a server event."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -7,6 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, model_valida
 
 from pixeltwin.capi.event import HASHED, CustomData, UserData
 from pixeltwin.mapping.json_body import HashValues
+from pixeltwin.rules import values
 from pixeltwin.rules.moment import Moment
 from pixeltwin.rules.sections import (
     Changes,
@@ -16,10 +18,12 @@ from pixeltwin.rules.sections import (
     TestEventSection,
     UserDataFields,
 )
-from pixeltwin.rules.values import ScalarValue, SeveralValues
+from pixeltwin.rules.values import ScalarValue, SeveralValues, Value
 from pixeltwin.units import text_type, wrong
 
 SEGMENT: Final = "customer_segmentation"  # belongs into custom_data, though Meta's table lists it beside (PROTOCOL 1.4)
+
+PIXEL_ID: Final = re.compile(r"[0-9]{1,32}")
 
 Leg = Literal["twin", "both"]
 
@@ -43,6 +47,13 @@ class OtherPixel(Section):
 
     id: ScalarValue
     access_token: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _is_named_here(self) -> Self:
+        """Nobody but the config file decides where a token goes, and with it the event."""
+        if self.access_token and not (isinstance(self.id, values.Literal) and PIXEL_ID.fullmatch(str(self.id.value))):
+            raise wrong('write the pixel\'s digits as its id, in quotes, or "{{ name }}" of an element of kind env')
+        return self
 
 
 class Action(Section):
@@ -73,12 +84,24 @@ class Action(Section):
             raise wrong("write drop alone: nothing else happens to an event that is dropped")
         if self.pixel and self.pixels:
             raise wrong("write pixels or pixel")
+        if "pixels" in self.model_fields_set and not self.pixels:
+            raise wrong("pixels: name at least one; drop: twin is for events that get none")
         return self
+
+    @property
+    def destinations(self) -> tuple[Value, ...]:
+        """Whatever names a pixel that gets a twin."""
+        return (*self.pixels, *([self.pixel.id] if self.pixel else ()))
 
     @property
     def is_early(self) -> bool:
         """Whether it decides what must be known before the browser is answered."""
         return bool(self.drop == "both" or self.rename or self.pixels or self.pixel or self.sample)
+
+    @property
+    def changes_what_matches(self) -> bool:
+        """Whether it may set what later rules look at."""
+        return bool(self.rename or self.server_event or self.custom_data)
 
 
 @dataclass(slots=True)
@@ -89,11 +112,11 @@ class Applied:
     faults: list[str] = field(default_factory=list)
 
 
-def apply(action: Action, moment: Moment, hash_values: HashValues) -> Applied:
+def apply(action: Action, moment: Moment, hash_values: HashValues, now: float) -> Applied:
     """Set the sections' fields on the moment's event."""
     applied = Applied()
     if action.server_event:
-        _set_server_event(moment, action.server_event.changes(moment), applied)
+        _set_server_event(moment, action.server_event.changes(moment, now), applied)
     if action.user_data:
         _set_user_data(moment, action.user_data.changes(moment, hash_values), applied)
     if action.custom_data:
@@ -102,10 +125,11 @@ def apply(action: Action, moment: Moment, hash_values: HashValues) -> Applied:
 
 
 def _set_server_event(moment: Moment, changes: Changes, applied: Applied) -> None:
+    segment = changes.found.pop(SEGMENT, None)
     applied.fields += changes.found
     applied.faults += changes.faults
-    segment = changes.found.pop(SEGMENT, None)
     if segment is not None:
+        applied.fields.append(f"custom_data.{SEGMENT}")
         changes.found["custom_data"] = CustomData.model_validate({**moment.custom_data, SEGMENT: segment})
     if changes.found:
         moment.set_event(moment.event.model_copy(update=changes.found))
@@ -125,7 +149,7 @@ def _set_user_data(moment: Moment, changes: Changes, applied: Applied) -> None:
 def _set_custom_data(moment: Moment, section: CustomDataSection, applied: Applied) -> None:
     changes = section.changes(moment)
     kept = {key: value for key, value in moment.custom_data.items() if key not in section.remove}
-    applied.fields += [f"custom_data.{key}" for key in (*changes.found, *(moment.custom_data.keys() - kept.keys()))]
+    applied.fields += [f"custom_data.{key}" for key in changes.found]
     applied.faults += [f"custom_data.{key}" for key in changes.faults]
     made = {**kept, **changes.found}
     moment.set_event(moment.event.model_copy(update={"custom_data": _custom_data(made)}))

@@ -1,14 +1,17 @@
 """Comparing a value with what a rule wants: `gold`, `[gold, vip]`, `{ above: 100 }`, `{ exists: true }`."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from pixeltwin.kinds import FROZEN
+from pixeltwin.mapping.custom_data import number
 from pixeltwin.units import wrong
 
 type Scalar = str | float | bool
+type Compare = Callable[[float, float], bool]
 
 
 class Comparison(BaseModel):
@@ -31,7 +34,23 @@ class Comparison(BaseModel):
     def _says_something(self) -> "Comparison":
         if not self.model_fields_set:
             raise wrong("write a value, a list of values, or above, below, at_least, at_most or exists")
+        if not self._is_possible:
+            raise wrong("write wishes that one value can fulfil: these exclude each other")
         return self
+
+    @property
+    def _is_possible(self) -> bool:
+        """Whether there may be a value that is as wanted."""
+        if self.exists is False:
+            return self.is_ is None and not self._limits
+        if self.is_ is not None:
+            return any(map(self.holds, self.is_))
+        lowest = [limit for limit in (self.above, self.at_least) if limit is not None]
+        highest = [limit for limit in (self.below, self.at_most) if limit is not None]
+        if not lowest or not highest:
+            return True
+        low, high = max(lowest), min(highest)
+        return low < high or (low == high and self.above != low and self.below != high)
 
     def holds(self, value: Any) -> bool:
         """Whether the value is as wanted; None stands for none."""
@@ -39,15 +58,15 @@ class Comparison(BaseModel):
             return False
         if self.is_ is not None and not any(_equal(value, wanted) for wanted in self.is_):
             return False
-        return all(
-            compare(number, limit)
-            for limit, compare in ((getattr(self, name), compare) for name, compare in LIMITS.items())
-            if limit is not None and (number := _number(value)) is not None
-        ) and (not self._has_limits or _number(value) is not None)
+        return not self._limits or self._is_within(_number(value))
 
-    @property
-    def _has_limits(self) -> bool:
-        return any(getattr(self, name) is not None for name in LIMITS)
+    @cached_property
+    def _limits(self) -> tuple[tuple[Compare, float], ...]:
+        limits = ((compare, getattr(self, name)) for name, compare in LIMITS.items())
+        return tuple((compare, limit) for compare, limit in limits if limit is not None)
+
+    def _is_within(self, number: float | None) -> bool:
+        return number is not None and all(compare(number, limit) for compare, limit in self._limits)
 
 
 def _written(given: Any) -> Any:
@@ -59,19 +78,17 @@ def _written(given: Any) -> Any:
 def _equal(value: Any, wanted: Scalar) -> bool:
     if isinstance(wanted, bool) or isinstance(value, bool):
         return str(value).lower() == str(wanted).lower()  # the wire writes true and false
-    if isinstance(wanted, str):
-        return value is not None and not isinstance(value, dict | list) and str(value) == wanted
-    return _number(value) == wanted
+    if isinstance(value, str) and isinstance(wanted, str):
+        return value == wanted
+    found = _number(value)
+    return found is not None and found == _number(wanted)
 
 
 def _number(value: Any) -> float | None:
-    try:
-        return None if isinstance(value, bool) or value is None else float(value)
-    except (TypeError, ValueError):
-        return None
+    return number(str(value).strip()) if isinstance(value, str | int | float) else None
 
 
-LIMITS: Final[Mapping[str, Callable[[float, float], bool]]] = {
+LIMITS: Final[Mapping[str, Compare]] = {
     "above": float.__gt__,
     "below": float.__lt__,
     "at_least": float.__ge__,

@@ -11,7 +11,7 @@ from typing import Any, Final, get_args
 
 from pixeltwin.capi.event import ActionSource, MessagingChannel
 from pixeltwin.consent.limited_data_use import REMEDIES as PLACE_REMEDIES
-from pixeltwin.mapping.custom_data import whole_number
+from pixeltwin.mapping.custom_data import number
 from pixeltwin.mapping.server_event import is_web_page
 from pixeltwin.pixel import browser_id
 from pixeltwin.pixel.client_ip import is_public
@@ -46,10 +46,11 @@ def truth(given: Any) -> bool | None:
 
 def moment(given: Any) -> int | None:
     """Unix seconds, from a number or from a time as ISO 8601 writes it; without an offset it is UTC."""
-    seconds = whole_number(str(given).strip()) if isinstance(given, str | int | float) else None
+    written = str(given).strip()
+    seconds = number(written)
     if seconds is None:
-        seconds = _iso(str(given).strip())
-    return seconds if seconds is not None and 0 < seconds < LATEST else None
+        seconds = _iso(written)
+    return int(seconds) if seconds is not None and 0 < seconds < LATEST else None
 
 
 def one_of(*known: str) -> Reader:
@@ -72,15 +73,16 @@ def public_address(given: Any) -> str | None:
         address = ip_address(str(given).strip())
     except ValueError:
         return None
+    address = getattr(address, "ipv4_mapped", None) or address
     return str(address) if is_public(address) else None
 
 
-def _iso(given: str) -> int | None:
+def _iso(given: str) -> float | None:
     try:
         found = datetime.fromisoformat(given)
     except ValueError:
         return None
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 SERVER_EVENT: Final[Mapping[str, Reader]] = {

@@ -46,8 +46,7 @@ class Moment:
         for name in ("custom_data", "page"):
             self.__dict__.pop(name, None)
         if "scope" in self.__dict__:
-            self.scope.changed("event")
-            self.scope.changed("page")
+            self.scope.changed("event", "page")
 
     def elements(self) -> dict[str, str]:
         """The elements that expressions ask for; one without a value is an empty text."""
@@ -100,7 +99,10 @@ class Arrival(Moment):
 
 
 class Sealing(Moment):
-    """A twin that is sealed. `seen` are the variables that its draft and its customer give."""
+    """A twin that is sealed.
+
+    `seen` are the variables that its draft and its customer give, `asked` the elements that expressions ask for.
+    """
 
     SEEN: ClassVar[Mapping[str, See]] = {
         **BOTH,
@@ -110,9 +112,14 @@ class Sealing(Moment):
     }
 
     def __init__(
-        self, event: ServerEvent, elements: Mapping[str, str], seen: Mapping[str, Any], variables: Iterable[str]
+        self,
+        event: ServerEvent,
+        elements: Mapping[str, str],
+        seen: Mapping[str, Any],
+        variables: Iterable[str] = (),
+        asked: Iterable[str] = (),
     ) -> None:
-        super().__init__(event, elements.get, variables, elements)
+        super().__init__(event, elements.get, variables, asked)
         self.seen = seen
 
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-STEP: Final = re.compile(r"(?:^|\.)([^.\[\]]+)|\[(\d{1,3})\]")
+PATH: Final = re.compile(r"[^.\[\]]+(?:\.[^.\[\]]+|\[(?:0|[1-9][0-9]{0,2})\])*")
+STEP: Final = re.compile(r"\[([0-9]+)\]|([^.\[\]]+)")
 LONGEST: Final = 200  # characters of a path
 
 type Step = str | int
@@ -13,11 +14,9 @@ type Path = tuple[Step, ...]
 
 def steps(path: str) -> Path:
     """The steps of a path: `("contents", 0, "id")`. Raises `ValueError`."""
-    found = [(match[1] or int(match[2]), match[0]) for match in STEP.finditer(path[:LONGEST])]
-    taken: Path = tuple(step for step, _ in found)
-    if not taken or isinstance(taken[0], int) or "".join(text for _, text in found) != path:
+    if len(path) > LONGEST or not PATH.fullmatch(path):
         raise ValueError("write a path such as order_id or contents[0].id")
-    return taken
+    return tuple(int(index) if index else name for index, name in STEP.findall(path))
 
 
 def from_rows(rows: Iterable[tuple[str, Any]]) -> dict[str, Any]:

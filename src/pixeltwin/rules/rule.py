@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from pixeltwin.capi.event import HASHED, HASHED_PARTS
-from pixeltwin.expressions import AT_SEALING, PROFILE, Expression, expression_type
+from pixeltwin.expressions import AT_SEALING, PROFILE, Expression, expression_type, nothing
 from pixeltwin.rules.action import Action
 from pixeltwin.rules.matcher import Match, match_type
 from pixeltwin.rules.sections import Section
@@ -34,7 +34,7 @@ class Rule(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     match: MatchSettings = EVERYWHERE
-    when: Annotated[Expression, *expression_type(VARIABLES)] | None = None
+    when: Annotated[Expression, *expression_type(VARIABLES, condition=True)] | None = None
     then: Action
 
     @model_validator(mode="after")
@@ -63,6 +63,21 @@ class Rule(Section):
     def elements(self) -> frozenset[str]:
         """The data elements that it asks for, but those that its `match` compares."""
         return frozenset().union(*(asked.elements for asked in self._asking()))
+
+    @cached_property
+    def facts(self) -> frozenset[str]:
+        """What it asks of the customer's profile."""
+        return frozenset().union(*(asked.facts for asked in self._asking()))
+
+    @property
+    def contradiction(self) -> str:
+        """Why no hit can be what it asks for; empty where one can."""
+        negated = getattr(self.match, "not", None)
+        if negated and negated.want.covers(self.match):
+            return "its `not` excludes all that it matches"
+        if self.when and not self.when.variables and not self.when.holds(nothing()):
+            return "its `when` is false for every hit"
+        return ""
 
     def _asking(self) -> Iterator[Value | Expression]:
         yield from self.then.values()

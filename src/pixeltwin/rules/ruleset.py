@@ -13,6 +13,7 @@ from typing import Final
 from pixeltwin.expressions import AT_ADMISSION, AT_SEALING, FaultError
 from pixeltwin.mapping.json_body import HashValues
 from pixeltwin.rules.action import Leg, apply
+from pixeltwin.rules.fields import text
 from pixeltwin.rules.moment import Arrival, Moment
 from pixeltwin.rules.rule import Rule
 
@@ -31,14 +32,16 @@ class Target:
 class Ruled:
     """What the rules have decided besides what they set on the event.
 
-    `names` are the rules that held, `late` those that may hold once the customer is known. `origins` says which rule
-    set a field. `faults` are rules, or fields of theirs (`rule: field`), that gave nothing that can be used.
+    `names` are the rules that held, `late` those that may hold once the customer is known. `because` is the rule for
+    whose sake there is no twin. `origins` says which rule set a field. `faults` are rules, or fields of theirs
+    (`rule: field`), that gave nothing that can be used.
     """
 
     names: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
     drop: Leg | None = None
     sampled_out: bool = False
+    because: str = ""
     renamed: str = ""
     targets: list[Target] = field(default_factory=list)
     test_event_code: str = ""
@@ -68,11 +71,19 @@ class RuleSet:
 
     @cached_property
     def elements(self) -> frozenset[str]:
-        """The data elements that expressions may ask for when a hit arrives."""
-        return frozenset().union(*(rule.elements for rule in self.rules))
+        """The data elements that are asked for when a hit arrives."""
+        return frozenset().union(*(rule.elements for rule in self.rules if not rule.is_late))
+
+    @cached_property
+    def late_elements(self) -> frozenset[str]:
+        """The data elements that are asked for when a twin is sealed."""
+        return frozenset().union(*(rule.elements for rule in self.late.values()))
 
     def decide(self, moment: Arrival, hash_values: HashValues, now: float) -> Ruled:
-        """Run the rules on a hit that arrives; its event is set on the way."""
+        """Run the rules on a hit that arrives; its event is set on the way.
+
+        They go on after a hit is sampled out: what they say of the browser's copy is for all hits alike.
+        """
         ruled = Ruled()
         for rule in self.rules:
             if not rule.match.holds(moment):
@@ -81,7 +92,7 @@ class RuleSet:
                 ruled.late.append(rule.name)
             elif _holds(rule, moment, ruled):
                 _do(rule, moment, ruled, hash_values, now)
-            if ruled.drop or ruled.sampled_out:
+            if ruled.drop:
                 break
         return ruled
 
@@ -113,17 +124,16 @@ def _holds(rule: Rule, moment: Moment, ruled: Ruled) -> bool:
 def _do(rule: Rule, moment: Moment, ruled: Ruled, hash_values: HashValues, now: float) -> None:
     then = rule.then
     ruled.names.append(rule.name)
-    ruled.drop = then.drop
     if then.drop:
+        ruled.drop, ruled.because = then.drop, rule.name
         return
     if then.sample is not None and not _is_in_sample(moment.event.event_id, then.sample):
-        ruled.sampled_out = True
-        return
+        ruled.sampled_out, ruled.because = True, ruled.because or rule.name
     if then.rename:
-        ruled.renamed = then.rename
+        ruled.renamed, ruled.origins["event_name"] = then.rename, rule.name
         moment.set_event(moment.event.model_copy(update={"event_name": then.rename}))
     ruled.targets += _targets(rule, moment, ruled)
-    applied = apply(then, moment, hash_values)
+    applied = apply(then, moment, hash_values, now)
     ruled.origins |= dict.fromkeys(applied.fields, rule.name)
     ruled.faults += [f"{rule.name}: {name}" for name in applied.faults]
     if test := then.test_event:
@@ -132,10 +142,10 @@ def _do(rule: Rule, moment: Moment, ruled: Ruled, hash_values: HashValues, now: 
 
 def _targets(rule: Rule, moment: Moment, ruled: Ruled) -> Iterator[Target]:
     for value in rule.then.pixels:
-        if pixel := _guarded(rule, ruled, partial(value.read, moment)):
-            yield Target(str(pixel))
-    if (other := rule.then.pixel) and (pixel := _guarded(rule, ruled, partial(other.id.read, moment))):
-        yield Target(str(pixel), rule.name if other.access_token else "")
+        if pixel := text(_guarded(rule, ruled, partial(value.read, moment))):
+            yield Target(pixel)
+    if (other := rule.then.pixel) and (pixel := text(_guarded(rule, ruled, partial(other.id.read, moment)))):
+        yield Target(pixel, rule.name if other.access_token else "")
 
 
 def _guarded[T](rule: Rule, ruled: Ruled, read: Callable[[], T]) -> T | None:
@@ -152,10 +162,14 @@ def _is_in_sample(event_id: str, share: float) -> bool:
     return int.from_bytes(digest) < share * SAMPLES
 
 
-def never_holding(rules: Sequence[Rule]) -> Iterator[tuple[int, int]]:
-    """Rules that no hit can reach, with the earlier rule that drops all of theirs: positions."""
+def never_holding(rules: Sequence[Rule]) -> Iterator[tuple[int, str]]:
+    """Rules that hold for no hit, as far as can be told without one: their positions, and why."""
+    dropping: list[Rule] = []  # as long as no rule behind them sets what others look at
     for index, rule in enumerate(rules):
-        for before, earlier in enumerate(rules[:index]):
-            if earlier.then.drop and not earlier.when and not earlier.is_late and earlier.match.covers(rule.match):
-                yield index, before
-                break
+        earlier = next((it for it in dropping if it.match.covers(rule.match)), None)
+        if why := rule.contradiction or (f"{earlier.name!r} drops its events first" if earlier else ""):
+            yield index, why
+        elif rule.then.drop and not rule.when:
+            dropping.append(rule)
+        elif rule.then.changes_what_matches:
+            dropping.clear()

@@ -5,8 +5,9 @@ used is left alone and named as a fault.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self, get_args
 
@@ -14,11 +15,12 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
 from pixeltwin.capi.event import HASHED, HASHED_PARTS, ActionSource, MessagingChannel, UserData
-from pixeltwin.capi.validate import LIMITED
+from pixeltwin.capi.validate import LIMITED, MAX_AGE, MAX_AGE_IN_STORE
 from pixeltwin.consent.limited_data_use import country_code, state_code, together
 from pixeltwin.expressions import Expression, FaultError, expression_type
 from pixeltwin.kinds import FROZEN
-from pixeltwin.mapping.json_body import HashValues, custom_data
+from pixeltwin.mapping.custom_data import MAX_DEPTH, is_shallow
+from pixeltwin.mapping.json_body import BLANK, HashValues, custom_data
 from pixeltwin.mapping.limited_data_use import limited_data_use
 from pixeltwin.rules.fields import (
     ORIGINAL_EVENT,
@@ -27,7 +29,6 @@ from pixeltwin.rules.fields import (
     SEGMENTS,
     SERVER_EVENT,
     Reader,
-    moment,
     text,
 )
 from pixeltwin.rules.moment import Moment
@@ -35,7 +36,7 @@ from pixeltwin.rules.rows import from_rows
 from pixeltwin.rules.values import VARIABLES, Literal, ScalarValue, SeveralValues, Tree, Value, one_of, tree
 from pixeltwin.units import wrong
 
-TOGETHER: Final = ("partner_name", "partner_id")  # Adobe's extension: one needs the other
+TOGETHER: Final = frozenset({"partner_name", "partner_id"})  # Adobe's extension: one needs the other
 
 
 @dataclass(slots=True)
@@ -52,12 +53,17 @@ class Changes:
         except FaultError:
             self.faults.append(name)
             return
-        if given in (None, ""):
+        if given in BLANK:
             return
         if (made := reader(given)) is None:
             self.faults.append(name)
         else:
             self.found[name] = made
+
+    def refuse(self, name: str) -> None:
+        """Leave a field alone after all."""
+        del self.found[name]
+        self.faults.append(name)
 
 
 class Section(BaseModel):
@@ -142,11 +148,15 @@ class ServerEventSection(Section):
         _check_literals(self, SERVER_EVENT)
         return self
 
-    def changes(self, moment: Moment) -> Changes:
+    def changes(self, moment: Moment, now: float) -> Changes:
+        """Fields of the event. A time that Meta would refuse at unix second `now` leaves that of the hit."""
         changes = _read(self, moment, SERVER_EVENT)
+        source = changes.found.get("action_source", moment.event.action_source)
+        if not 0 <= now - changes.found.get("event_time", now) <= oldest(source):
+            changes.refuse("event_time")
         if self.original_event_data:
             original = _read(self.original_event_data, moment, ORIGINAL_EVENT)
-            changes.faults += original.faults
+            changes.faults += [f"original_event_data.{name}" for name in original.faults]
             changes.found |= {"original_event_data": original.found} if original.found else {}
         changes.found |= self._limits(moment, changes.faults)
         return changes
@@ -157,8 +167,13 @@ class ServerEventSection(Section):
         if not self.limited_data_use.on:
             return limited_data_use((), 0, 0)
         place = _read(self.limited_data_use, moment, PLACES)
-        faults += place.faults
+        faults += [f"limited_data_use.{name}" for name in place.faults]
         return limited_data_use((LIMITED,), *together(place.found.get("country", 0), place.found.get("state", 0)))
+
+
+def oldest(action_source: str) -> int:
+    """How many seconds old an event may be (PROTOCOL 1.4)."""
+    return MAX_AGE_IN_STORE if action_source == "physical_store" else MAX_AGE
 
 
 def _read(section: Section, moment: Moment, readers: Mapping[str, Reader]) -> Changes:
@@ -188,6 +203,9 @@ class UserDataSection(Section):
                 changes.read(name, Tree(value), moment, partial(_hashed, name, hash_values=hash_values))
             elif value is not None:
                 changes.read(name, value, moment, self._reader(name, hash_values))
+        for name in changes.found.keys() & TOGETHER:
+            if not changes.found.keys() >= TOGETHER:
+                changes.refuse(name)
         return changes
 
     @staticmethod
@@ -199,7 +217,7 @@ class UserDataSection(Section):
 
 def _hashed(key: str, given: list[Any], *, hash_values: HashValues) -> tuple[str, ...] | None:
     texts = [made for value in given if (made := text(value))]
-    return tuple(dict.fromkeys(value for made in texts for value in hash_values(key, made))) or (None if given else ())
+    return tuple(dict.fromkeys(value for made in texts for value in hash_values(key, made))) or None
 
 
 _KEYS: Final[dict[str, Any]] = {
@@ -249,7 +267,7 @@ class CustomDataSection(Section):
         if self.json_ is not None and self.rows:
             raise wrong("write json or rows: one is the other in another notation")
         try:
-            from_rows((row.key, None) for row in self.rows)
+            self._tree  # noqa: B018 rows are read here, so that what is wrong with them is told now
         except ValueError as error:
             raise wrong(f"rows: {error}") from None
         return self
@@ -261,36 +279,66 @@ class CustomDataSection(Section):
     def changes(self, moment: Moment) -> Changes:
         """Properties as Meta has them, typed like those of a hit."""
         changes = Changes()
-        try:
-            given = self._tree.read(moment)
-        except FaultError:
-            changes.faults.append("custom_data")
-            return changes
-        given = _json_object(given)
-        typed = custom_data(given) if given else None
-        changes.found = typed.model_dump(exclude_none=True) if typed else {}
-        changes.faults = [key for key, value in (given or {}).items() if key not in changes.found and value != ""]
+        for key, value in self._properties(moment, changes).items():
+            changes.read(key, value, moment, partial(_property, key))
         return changes
+
+    def _properties(self, moment: Moment, changes: Changes) -> Mapping[str, Value]:
+        """What stands under each name; one element or expression may hold them all."""
+        if isinstance(self._tree, Tree) and isinstance(self._tree.node, Mapping):
+            return self._tree.node
+        changes.read("json", self._tree, moment, _json_object)
+        return {key: Literal(value) for key, value in changes.found.pop("json", {}).items()}
+
+
+def _property(key: str, given: Any) -> Any:
+    """The property as Meta has it, typed like that of a hit; None for what cannot be one."""
+    typed = custom_data({key: _json(given)})
+    return typed.model_dump(exclude_none=True).get(key) if typed else None
+
+
+def _json(given: Any) -> Any:
+    """The value as JSON has it; None for what JSON has not, and for what is nested too deep."""
+    try:
+        value = orjson.loads(orjson.dumps(given))
+    except (TypeError, ValueError):
+        return None
+    return value if is_shallow(value, MAX_DEPTH) else None
 
 
 def _json_object(given: Any) -> dict[str, Any] | None:
     try:
         value = orjson.loads(given) if isinstance(given, str) else given
-    except orjson.JSONDecodeError:
+    except ValueError:
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and all(isinstance(key, str) for key in value) else None
+
+
+def _day(written: Any) -> Any:
+    """A day as one, since it counts to its end; what pydantic makes of it is a midnight."""
+    is_short = isinstance(written, str) and len(written) == len("2026-12-31")
+    with suppress(ValueError):
+        return date.fromisoformat(written) if is_short else written
+    return written
 
 
 class TestEventSection(Section):
     """A test event code: shown under Test Events, counted like any. Without `when` and `until` it warns."""
 
     code: ScalarValue
-    when: Annotated[Expression, *expression_type(VARIABLES)] | None = None
-    until: datetime | date | None = None
+    when: Annotated[Expression, *expression_type(VARIABLES, condition=True)] | None = None
+    until: Annotated[datetime | date, BeforeValidator(_day)] | None = None
+
+    def is_over(self, now: float) -> bool:
+        """Whether the code is no longer to be used at unix second `now`. A day counts to its end, in UTC."""
+        if self.until is None:
+            return False
+        until = self.until if isinstance(self.until, datetime) else datetime.combine(self.until, time.max)
+        return now > (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp()
 
     def code_for(self, event: Moment, now: float) -> str:
         """The code, empty where it is not to be used."""
-        if self.until is not None and now > (moment(self.until.isoformat()) or 0):
+        if self.is_over(now):
             return ""
         if self.when is not None and not self.when.holds(event.scope):
             return ""

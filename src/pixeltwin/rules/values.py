@@ -29,6 +29,10 @@ class Value(Protocol):
     def variables(self) -> frozenset[str]:
         """The variables its expressions ask for."""
 
+    @property
+    def facts(self) -> frozenset[str]:
+        """What its expressions ask of the customer's profile."""
+
     def read(self, moment: Moment) -> Any:
         """The value for this event, None where there is none. Raises `FaultError` for an expression that fails."""
 
@@ -40,6 +44,7 @@ class Literal:
     value: Any
     elements: frozenset[str] = frozenset()
     variables: frozenset[str] = frozenset()
+    facts: frozenset[str] = frozenset()
 
     def read(self, moment: Moment) -> Any:
         return self.value
@@ -51,6 +56,7 @@ class Template:
 
     text: str
     variables: frozenset[str] = frozenset()
+    facts: frozenset[str] = frozenset()
 
     @property
     def elements(self) -> frozenset[str]:
@@ -77,6 +83,10 @@ class Computed:
     def variables(self) -> frozenset[str]:
         return self.expression.variables
 
+    @property
+    def facts(self) -> frozenset[str]:
+        return self.expression.facts
+
     def read(self, moment: Moment) -> Any:
         try:
             return self.expression.evaluate(moment.scope)
@@ -97,6 +107,10 @@ class Tree:
     @property
     def variables(self) -> frozenset[str]:
         return frozenset().union(*(leaf.variables for leaf in self._leaves()))
+
+    @property
+    def facts(self) -> frozenset[str]:
+        return frozenset().union(*(leaf.facts for leaf in self._leaves()))
 
     def read(self, moment: Moment) -> Any:
         if isinstance(self.node, Mapping):

@@ -12,6 +12,7 @@ from typing import Final
 import apsw
 
 from pixeltwin.outboxes.sqlite.file import connect, lock
+from pixeltwin.outboxes.sqlite.mounts import refuse_network
 from pixeltwin.outboxes.sqlite.store import Store
 from pixeltwin.outboxes.sqlite.writer import Writer
 
@@ -35,12 +36,16 @@ _shared: Final[dict[Path, Shared]] = {}
 _changing: Final = threading.Lock()  # an opener that meets the last close waits for its end
 
 
-def acquire(path: Path) -> Writer:
-    """The writer of the file, started for the first opener. Blocks; raises OSError where the file is not to be had."""
+def acquire(path: Path, synchronous: str = "full") -> Writer:
+    """The writer of the file, started for the first opener. Blocks; raises OSError where the file is not to be had.
+
+    `synchronous` is SQLite's pragma, from now on for all who share the file.
+    """
     with _changing:
         if path not in _shared:
             _shared[path] = _open(path)
         _shared[path].openers += 1
+        _shared[path].writer.synchronous(synchronous)
         return _shared[path].writer
 
 
@@ -53,6 +58,7 @@ def release(path: Path) -> None:
 
 
 def _open(path: Path) -> Shared:
+    refuse_network(path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = lock(path)
     try:

@@ -6,26 +6,39 @@ arrives as an argument.
 
 import math
 import secrets
+import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 import apsw
 
 from pixeltwin.delivery.outbox import (
+    CORRUPT,
+    DEADLINE_PASSED,
     REMEMBERED,
+    REPEATABLE,
     Appended,
     Delivered,
     Depth,
     Dropped,
+    Expired,
     Item,
     Later,
     Lease,
+    Letter,
     NewItem,
     Outcome,
+    Park,
     Refused,
+    Tally,
+    Waiting,
 )
+from pixeltwin.outboxes.sqlite.lanes import Lanes
+from pixeltwin.outboxes.sqlite.letters import Letters
+from pixeltwin.outboxes.sqlite.pages import page
+from pixeltwin.outboxes.sqlite.tallies import Tallies, letters, waiting
 
 FORGET_EVERY: Final = 60.0  # seconds; what has expired is no duplicate before it is deleted, so this is housekeeping
 FORGET_AT_ONCE: Final = 1000  # keys, some 5 ms: the commands of the same transaction wait for it
@@ -43,30 +56,23 @@ DELETE FROM seen WHERE (destination, pixel_id, key) IN (
 """
 
 APPEND: Final = """
-INSERT INTO outbox (destination, pixel_id, key, payload, subject, held, due, appended_at)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+INSERT INTO outbox (
+    destination, pixel_id, key, payload, checksum, subject, held, due, appended_at, priority, deadline
+)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 """
 
-TAKE: Final = """
-INSERT OR REPLACE INTO leased (seq, destination, token, holder, ends_at)
-SELECT seq, destination, ?1, ?2, ?3 FROM outbox
-WHERE destination = ?4 AND due <= ?5
-    AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?5)
-ORDER BY due, seq LIMIT ?6
-"""
-
+TAKE: Final = "INSERT OR REPLACE INTO leased (seq, destination, token, holder, ends_at) VALUES (?, ?, ?, ?, ?)"
 READ_TAKEN: Final = """
-SELECT seq, pixel_id, payload, attempts, appended_at, held FROM leased JOIN outbox USING (seq)
-WHERE token = ? ORDER BY due, seq
+SELECT seq, pixel_id, payload, checksum, attempts, appended_at, held, priority, deadline
+FROM leased JOIN outbox USING (seq) WHERE token = ? ORDER BY priority DESC, due, seq
 """
 
 LET_GO: Final = "DELETE FROM leased WHERE token = ? RETURNING seq"
 LET_GO_ALL: Final = "DELETE FROM leased WHERE holder = ? RETURNING destination"
 DELETE: Final = "DELETE FROM outbox WHERE seq = ?"
-POSTPONE: Final = "UPDATE outbox SET due = ?, last_reason = ?, attempts = attempts + 1 WHERE seq = ?"
-BURY: Final = """
-INSERT INTO dead (seq, destination, pixel_id, payload, subject, reason, at)
-SELECT seq, destination, pixel_id, payload, subject, ?, ? FROM outbox WHERE seq = ?
+POSTPONE: Final = """
+UPDATE outbox SET due = ?2, last_reason = ?3, attempts = attempts + ?4, deadline = min(deadline, ?5) WHERE seq = ?1
 """
 
 RELEASE: Final = """
@@ -79,26 +85,37 @@ DELETE FROM outbox WHERE pixel_id = ?1 AND subject = ?2
     AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?3)
 RETURNING seq, destination
 """
-PURGE_DEAD: Final = "DELETE FROM dead WHERE pixel_id = ? AND subject = ?"
 LOSE: Final = "DELETE FROM leased WHERE seq = ?"
 
-NEXT_DUE: Final = """
-SELECT min(at) FROM (
-    SELECT * FROM (
-        SELECT due AS at FROM outbox WHERE destination = ?1
-            AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?2)
-        ORDER BY due LIMIT 1
-    )
-    UNION ALL
-    SELECT min(ends_at) FROM leased WHERE destination = ?1 AND ends_at > ?2
-)
+LATE: Final = """
+SELECT seq, last_reason FROM outbox WHERE deadline <= ?1 AND deadline < 9e999
+    AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?1)
+ORDER BY deadline, seq LIMIT ?2
 """
 
-WAITING: Final = """
-SELECT destination, waiting, (SELECT appended_at FROM outbox WHERE seq = first)
-FROM (
-    SELECT destination, count(*) AS waiting, min(iif(seq IN (SELECT seq FROM outbox WHERE held), NULL, seq)) AS first
-    FROM outbox GROUP BY destination
+PARK: Final = """
+INSERT INTO park (destination, pixel_id, until, reason) VALUES (?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET until = excluded.until, reason = excluded.reason
+"""
+UNPARK: Final = "DELETE FROM park WHERE until <= ?"
+PARKS: Final = "SELECT destination, pixel_id, until, reason FROM park WHERE until > ?"
+
+READ_WAITING: Final = """
+SELECT
+    seq, destination, pixel_id, payload, priority, due, attempts, ifnull(last_reason, ''), appended_at, deadline, held
+FROM outbox WHERE seq = ?
+"""
+
+# The pixels' oldest, one step for each.
+OLDEST: Final = """
+WITH RECURSIVE pixel (id) AS (
+    SELECT min(pixel_id) FROM outbox WHERE destination = ?1
+    UNION ALL
+    SELECT (SELECT min(pixel_id) FROM outbox WHERE destination = ?1 AND pixel_id > id) FROM pixel WHERE id IS NOT NULL
+)
+SELECT appended_at FROM outbox WHERE seq = (
+    SELECT min((SELECT min(seq) FROM outbox WHERE destination = ?1 AND pixel_id = id AND held = 0))
+    FROM pixel WHERE id IS NOT NULL
 )
 """
 LEASED: Final = "SELECT destination, count(*) FROM leased WHERE ends_at > ? GROUP BY destination"
@@ -107,34 +124,47 @@ SELECT destination, count(*) FROM outbox WHERE held
     AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?)
 GROUP BY destination
 """
-DEAD: Final = "SELECT destination, count(*) FROM dead GROUP BY destination"
 
 
 class Store:
     """The tables. `commits` counts the transactions that were written to the disk.
 
     `touched` collects the destinations where something may have become due; whoever wakes waiters empties it.
+    `synchronous` is what SQLite is to be told from the next transaction on; any thread may set it.
     """
 
     def __init__(self, db: apsw.Connection) -> None:
         self.commits = 0
         self.touched: set[str] = set()
+        self.synchronous = self._told = "full"
         self._db = db
         self._forget_at = -math.inf
+        self._lanes = Lanes(db)
+        self._tallies = Tallies(db)
+        self._letters = Letters(db, self._tallies)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and on the disk at the end of the block."""
+        self._tell_synchronous()
         self._db.execute("BEGIN")
         try:
             yield
+            self._tallies.write()
             wrote = self._db.txn_state("main") == apsw.SQLITE_TXN_WRITE
             self._db.execute("COMMIT")
         except BaseException:
+            self._tallies.forget()
             if self._db.in_transaction:  # after some errors, a full disk for one, SQLite has rolled back by itself
                 self._db.execute("ROLLBACK")
             raise
         self.commits += wrote
+
+    def _tell_synchronous(self) -> None:
+        """Tell SQLite what was asked for; it does not listen inside a transaction."""
+        if (wanted := self.synchronous) != self._told:
+            self._db.pragma("synchronous", wanted)
+            self._told = wanted
 
     def append(self, items: Sequence[NewItem], now: float) -> list[Appended]:
         answers = [self._append(item, now) for item in items]
@@ -149,7 +179,9 @@ class Store:
             if not self._db.changes():
                 return Appended.DUPLICATE
         held, due = (False, now) if item.hold_until is None else (True, item.hold_until)
-        self._db.execute(APPEND, (*name, item.payload, item.subject, held, due, now))
+        stored = (item.payload, zlib.crc32(item.payload), item.subject)
+        self._db.execute(APPEND, (*name, *stored, held, due, now, item.priority, item.deadline))
+        self._tallies.add(item.destination, "accepted")
         self.touched.add(item.destination)
         return Appended.ACCEPTED
 
@@ -160,74 +192,162 @@ class Store:
 
     def lease(self, destination: str, *, limit: int, seconds: float, holder: str, now: float) -> Lease:
         token, ends_at = secrets.token_hex(16), now + seconds
-        self._db.execute(TAKE, (token, holder, ends_at, destination, now, limit))
-        items = tuple(
-            Item(
+        seqs = self._lanes.choose(destination, limit, now)
+        self._db.executemany(TAKE, [(seq, destination, token, holder, ends_at) for seq in seqs])
+        items = tuple(self._items(token, now))
+        return Lease(token=token, destination=destination, ends_at=ends_at, items=items)
+
+    def _items(self, token: str, now: float) -> Iterator[Item]:
+        """What was taken under the token. Items that the disk has changed become letters instead."""
+        for seq, pixel_id, payload, checksum, attempts, appended_at, held, priority, deadline in list(
+            self._db.execute(READ_TAKEN, (token,))
+        ):
+            if checksum not in (None, zlib.crc32(payload)):
+                self._lose(seq)
+                self._letters.bury(seq, now, CORRUPT)
+                continue
+            yield Item(
                 seq=seq,
                 pixel_id=pixel_id,
                 payload=payload,
                 attempts=attempts,
                 appended_at=appended_at,
                 held=bool(held),
+                priority=priority,
+                deadline=deadline,
             )
-            for seq, pixel_id, payload, attempts, appended_at, held in self._db.execute(READ_TAKEN, (token,))
-        )
-        return Lease(token=token, destination=destination, ends_at=ends_at, items=items)
 
     def settle(self, lease: Lease, outcomes: Mapping[int, Outcome], now: float) -> int:
         ours = {seq for (seq,) in self._db.execute(LET_GO, (lease.token,))}
         for seq in ours & outcomes.keys():
-            self._settle(seq, outcomes[seq], now)
+            self._settle(seq, lease.destination, outcomes[seq], now)
         self.touched.add(lease.destination)
         return len(ours & outcomes.keys())
 
-    def _settle(self, seq: int, outcome: Outcome, now: float) -> None:
+    def _settle(self, seq: int, destination: str, outcome: Outcome, now: float) -> None:
         match outcome:
-            case Later(at, reason):
-                self._db.execute(POSTPONE, (at, reason, seq))
-            case Refused(reason):
-                self._db.execute(BURY, (reason, now, seq))
-                self._db.execute(DELETE, (seq,))
-            case Delivered() | Dropped():
-                self._db.execute(DELETE, (seq,))
+            case Later(at, reason, ambiguous, counts):
+                latest = now + REPEATABLE if ambiguous else math.inf
+                self._db.execute(POSTPONE, (seq, at, reason, counts, latest))
+            case Refused(reason, code):
+                self._letters.bury(seq, now, reason, code=code)
+            case Expired(reason):
+                self._letters.bury(seq, now, reason, is_expired=True)
+            case Delivered():
+                self._end(seq, destination, "delivered")
+            case Dropped():
+                self._end(seq, destination, "dropped")
+
+    def _end(self, seq: int, destination: str, what: str) -> None:
+        self._db.execute(DELETE, (seq,))
+        self._tallies.add(destination, what)
 
     def release(self, pixel_id: str, subject: bytes, now: float) -> int:
-        return self._change(RELEASE, pixel_id, subject, now)
+        return len(self._change(RELEASE, pixel_id, subject, now))
 
     def purge(self, pixel_id: str, subject: bytes, now: float) -> int:
-        self._db.execute(PURGE_DEAD, (pixel_id, subject))
-        return self._db.changes() + self._change(PURGE, pixel_id, subject, now)
+        purged = self._change(PURGE, pixel_id, subject, now)
+        for destination in purged:
+            self._tallies.add(destination, "purged")
+        return len(purged) + self._letters.purge(pixel_id, subject)
 
-    def _change(self, statement: str, pixel_id: str, subject: bytes, now: float) -> int:
+    def _change(self, statement: str, pixel_id: str, subject: bytes, now: float) -> list[str]:
         """Change the subject's items that are under no lease; the ended lease of one must not settle it any more."""
         changed = list(self._db.execute(statement, (pixel_id, subject, now)))
-        self._db.executemany(LOSE, [(seq,) for seq, _ in changed])
-        self.touched.update(destination for _, destination in changed)
-        return len(changed)
+        self._lose(*(seq for seq, _ in changed))
+        destinations = [destination for _, destination in changed]
+        self.touched.update(destinations)
+        return destinations
+
+    def _lose(self, *seqs: int) -> None:
+        """Take the items from the leases that have or had them."""
+        self._db.executemany(LOSE, [(seq,) for seq in seqs])
 
     def let_go(self, holder: str) -> None:
         """End every lease of the holder."""
         self.touched.update(destination for (destination,) in self._db.execute(LET_GO_ALL, (holder,)))
 
+    def expire(self, *, limit: int, keep_letters: float, now: float) -> int:
+        late = list(self._db.execute(LATE, (now, limit)))
+        self._lose(*(seq for seq, _ in late))
+        for seq, last in late:
+            self._letters.bury(seq, now, f"{DEADLINE_PASSED}: {last}" if last else DEADLINE_PASSED, is_expired=True)
+        self._letters.prune(now - keep_letters, limit)
+        return len(late)
+
+    def park(self, destination: str, pixel_id: str, park: Park, now: float) -> None:
+        self._db.execute(PARK, (destination, pixel_id, park.until, park.reason))
+        self._db.execute(UNPARK, (now,))
+        self.touched.add(destination)
+
+    def parks(self, now: float) -> dict[tuple[str, str], Park]:
+        rows = self._db.execute(PARKS, (now,))
+        return {(destination, pixel_id): Park(until, reason) for destination, pixel_id, until, reason in rows}
+
+    def letters(self, destination: str | None, pixel_id: str | None, after: int, limit: int) -> list[Letter]:
+        return self._letters.page(destination, pixel_id, after, limit)
+
+    def waiting(self, destination: str | None, pixel_id: str | None, after: int, limit: int) -> list[Waiting]:
+        seqs = page(self._db, "outbox", destination, pixel_id, after, limit)
+        return [_waiting(*row) for seq in seqs for row in self._db.execute(READ_WAITING, (seq,))]
+
+    def requeue(self, seqs: Collection[int], now: float) -> int:
+        destinations = self._letters.revive(seqs, now)
+        self.touched.update(destinations)
+        return len(destinations)
+
+    def discard(self, seqs: Collection[int]) -> int:
+        return self._letters.discard(seqs)
+
     def next_due(self, destination: str, now: float) -> float:
         """When the destination's next item is or becomes free to lease; infinity when nothing waits."""
-        ((at,),) = self._db.execute(NEXT_DUE, (destination, now))
-        return math.inf if at is None else at
+        return self._lanes.next_due(destination, now)
 
     def stats(self, now: float) -> dict[str, Depth]:
-        rows = list(self._db.execute(WAITING))
-        waiting = Counter({destination: number for destination, number, _ in rows})
-        oldest_at = {destination: at for destination, _, at in rows}
         leased = Counter(dict(self._db.execute(LEASED, (now,))))
         held = Counter(dict(self._db.execute(HELD, (now,))))
-        dead = Counter(dict(self._db.execute(DEAD)))
         return {
             name: Depth(
-                ready=waiting[name] - leased[name] - held[name],
+                ready=waiting(tally) - leased[name] - held[name],
                 leased=leased[name],
                 held=held[name],
-                dead=dead[name],
-                oldest_at=oldest_at.get(name),
+                dead=letters(tally),
+                oldest_at=self._oldest_at(name),
             )
-            for name in sorted(waiting | dead)
+            for name, tally in self._tallies.read().items()
+            if waiting(tally) or letters(tally)
         }
+
+    def _oldest_at(self, destination: str) -> float | None:
+        return next((at for (at,) in self._db.execute(OLDEST, (destination,))), None)
+
+    def tally(self) -> dict[str, Tally]:
+        return self._tallies.read()
+
+
+def _waiting(
+    seq: int,
+    destination: str,
+    pixel_id: str,
+    payload: bytes,
+    priority: int,
+    due: float,
+    attempts: int,
+    last_reason: str,
+    appended_at: float,
+    deadline: float,
+    held: int,
+) -> Waiting:
+    return Waiting(
+        seq=seq,
+        destination=destination,
+        pixel_id=pixel_id,
+        payload=payload,
+        priority=priority,
+        due=due,
+        attempts=attempts,
+        last_reason=last_reason,
+        appended_at=appended_at,
+        deadline=deadline,
+        held=bool(held),
+    )

@@ -75,6 +75,10 @@ class Writer:
     def commits(self) -> int:
         return self._store.commits
 
+    def synchronous(self, level: str) -> None:
+        """Say how SQLite is to write from the next transaction on."""
+        self._store.synchronous = level
+
     async def do[T](self, work: Callable[[Store], T]) -> T:
         """The result of the work, once it is durable. What the work raises is raised here."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import re2  # type: ignore[import-untyped]
 
-from pixeltwin.rules.matcher import Matcher
+from pixeltwin.rules.matcher import Example, Matcher
 from pixeltwin.rules.moment import Arrival
 
 LONGEST: Final = 512  # characters of a User-Agent that are looked at
@@ -21,7 +21,7 @@ class Settings(Matcher):
 
 
 def is_crawler(user_agent: str) -> bool:
-    return bool(_crawlers().Match(user_agent[:LONGEST]))
+    return bool(_crawlers().Match(user_agent[:LONGEST].encode("utf-8", "replace")))
 
 
 @cache
@@ -36,3 +36,13 @@ def _crawlers() -> Any:
         patterns.Add(crawler["pattern"])
     patterns.Compile()
     return patterns
+
+
+GOOGLE: Final = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+PHONE: Final = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+
+EXAMPLES: Final = (
+    Example(written=True, headers={"user-agent": GOOGLE}, holds=True),
+    Example(written=True, headers={"user-agent": PHONE}, holds=False),
+    Example(written=False, headers={"user-agent": PHONE}, holds=True),
+)

@@ -1,17 +1,38 @@
-"""Where the visitor is, as `geo` says: `DE`, `US-CA`, or `unknown`."""
+"""Where the visitor is, as `geo` says: `DE`, `US-CA`, `EU`, `EEA`, or `unknown`."""
 
-from pixeltwin.rules.matcher import Matcher, Names
+from functools import cached_property
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator
+
+from pixeltwin.consent.places import PlaceCode, codes, codes_of
+from pixeltwin.consent.signal import at_least_one
+from pixeltwin.pixel.visit import Place
+from pixeltwin.rules.matcher import Example, Matcher, listed
 from pixeltwin.rules.moment import Arrival
 
 
 class Settings(Matcher):
-    """One code or several, in capitals."""
+    """One place or several, written as in the `where` of a consent policy."""
 
-    want: Names
+    want: Annotated[frozenset[PlaceCode], BeforeValidator(listed), AfterValidator(at_least_one)]
+
+    @cached_property
+    def _codes(self) -> frozenset[str]:
+        return codes(self.want)
 
     def holds(self, moment: Arrival) -> bool:
-        place = moment.visit.place
-        return (place.country or "unknown") in self.want or f"{place.country}-{place.region}" in self.want
+        return not self._codes.isdisjoint(codes_of(moment.visit.place))
 
     def covers(self, other: "Settings") -> bool:
-        return self.want >= other.want
+        return self._codes >= other._codes
+
+
+EXAMPLES: Final = (
+    Example(written="DE", place=Place("DE"), holds=True),
+    Example(written="DE", place=Place("AT"), holds=False),
+    Example(written=["EEA", "CH"], place=Place("NO"), holds=True),
+    Example(written="US-CA", place=Place("US", "CA"), holds=True),
+    Example(written="US-CA", place=Place("US", "NY"), holds=False),
+    Example(written="unknown", holds=True),
+)

@@ -1,11 +1,12 @@
 """The visitor's address: `203.0.113.9` or networks such as `192.0.2.0/24`. One that is not known is in none."""
 
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, PlainSerializer, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PlainValidator
 
-from pixeltwin.rules.matcher import Matcher, listed
+from pixeltwin.consent.signal import at_least_one
+from pixeltwin.rules.matcher import Example, Matcher, listed
 from pixeltwin.rules.moment import Arrival
 from pixeltwin.units import wrong
 
@@ -27,9 +28,18 @@ Network = Annotated[
 class Settings(Matcher):
     """One address or network, or several."""
 
-    want: Annotated[tuple[Network, ...], BeforeValidator(listed)]
+    want: Annotated[tuple[Network, ...], BeforeValidator(listed), AfterValidator(at_least_one)]
 
     def holds(self, moment: Arrival) -> bool:
         if (address := moment.visit.client_ip) is None:
             return False
-        return any(ip_address(address) in network for network in self.want)
+        found = ip_address(address)
+        return any(found in network for network in self.want)
+
+
+EXAMPLES: Final = (
+    Example(written="192.0.2.0/24", client_ip="192.0.2.77", holds=True),
+    Example(written=["192.0.2.0/24", "2001:db8::/32"], client_ip="2001:db8::1", holds=True),
+    Example(written="203.0.113.9", client_ip="203.0.113.10", holds=False),
+    Example(written="0.0.0.0/0", holds=False),
+)

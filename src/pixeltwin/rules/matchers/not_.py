@@ -1,8 +1,8 @@
 """Anything but that: `not: { event: [Purchase, Lead] }`. It holds unless all of its wishes do."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from pixeltwin.rules.matcher import Matcher
+from pixeltwin.rules.matcher import Example, Matcher
 from pixeltwin.rules.moment import Arrival
 
 if TYPE_CHECKING:
@@ -19,3 +19,10 @@ class Settings(Matcher):
 
     def covers(self, other: "Settings") -> bool:
         return other.want.covers(self.want)
+
+
+EXAMPLES: Final = (
+    Example(written={"event": ["Purchase", "Lead"]}, holds=True),
+    Example(written={"event": "PageView"}, holds=False),
+    Example(written={"event": "PageView", "path": "/checkout/*"}, hit={"dl": "https://shop.example/p/1"}, holds=True),
+)

@@ -2,9 +2,10 @@
 
 import re
 from fnmatch import translate
-from functools import lru_cache
+from functools import cached_property
+from typing import Final
 
-from pixeltwin.rules.matcher import Matcher, Names
+from pixeltwin.rules.matcher import Example, Matcher, Names
 from pixeltwin.rules.moment import Arrival
 
 
@@ -13,14 +14,23 @@ class Settings(Matcher):
 
     want: Names
 
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """The library's translation never goes back over a star, so that it is linear in the path."""
+        plain = (pattern.replace("[", "[[]") for pattern in self.want)  # to the library a bracket opens a set
+        return re.compile("|".join(map(translate, plain)))
+
     def holds(self, moment: Arrival) -> bool:
-        return any(_compiled(pattern).match(moment.page.path) for pattern in self.want)
+        return self._pattern.match(moment.page.path) is not None
 
     def covers(self, other: "Settings") -> bool:
         return "*" in self.want or self.want >= other.want
 
 
-@lru_cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """The library's translation never goes back over a star, so that it is linear in the path."""
-    return re.compile(translate(pattern))
+EXAMPLES: Final = (
+    Example(written="/checkout/*", hit={"dl": "https://shop.example/checkout/step/2?x=1"}, holds=True),
+    Example(written="/checkout/*", hit={"dl": "https://shop.example/en/checkout/"}, holds=False),
+    Example(written=["/en/p/?", "/de/p/?"], hit={"dl": "https://shop.example/de/p/7"}, holds=True),
+    Example(written="/a[1]/*.html", hit={"dl": "https://shop.example/a[1]/b.html"}, holds=True),
+    Example(written="/", hit={"dl": "https://shop.example/p"}, holds=False),
+)

@@ -1,11 +1,15 @@
 """The pixel the hit is for, by name or id."""
 
-from pixeltwin.rules.matcher import Matcher, Names
+from typing import ClassVar, Final
+
+from pixeltwin.rules.matcher import Example, Matcher, Names
 from pixeltwin.rules.moment import Arrival
 
 
 class Settings(Matcher):
     """One pixel or several."""
+
+    IS_QUICK: ClassVar[bool] = True
 
     want: Names
 
@@ -14,3 +18,10 @@ class Settings(Matcher):
 
     def covers(self, other: "Settings") -> bool:
         return self.want >= other.want
+
+
+EXAMPLES: Final = (
+    Example(written="shop", holds=True),
+    Example(written=["agency", "1234567890123456"], hit={"id": "1234567890123456"}, holds=True),
+    Example(written="agency", holds=False),
+)

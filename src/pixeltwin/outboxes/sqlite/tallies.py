@@ -1,0 +1,50 @@
+"""The counts of what ever happened, which are written in the transaction of what they count."""
+
+from collections import Counter, defaultdict
+from typing import Final
+
+import apsw
+
+from pixeltwin.delivery.outbox import Tally
+
+COUNT: Final = """
+INSERT INTO tally (destination, what, number) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET number = number + excluded.number
+"""
+READ: Final = "SELECT destination, what, number FROM tally"
+
+
+class Tallies:
+    """Counts are gathered, so that a transaction writes each of them once: `write` before its end, or `forget`."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._new: Counter[tuple[str, str]] = Counter()
+
+    def add(self, destination: str, what: str, number: int = 1) -> None:
+        self._new[destination, what] += number
+
+    def write(self) -> None:
+        self._db.executemany(COUNT, [(*name, number) for name, number in self._new.items()])
+        self._new.clear()
+
+    def forget(self) -> None:
+        self._new.clear()
+
+    def read(self) -> dict[str, Tally]:
+        self.write()
+        counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        for destination, what, number in self._db.execute(READ):
+            counts[destination][what] = number
+        return {destination: Tally(**theirs) for destination, theirs in sorted(counts.items())}
+
+
+def waiting(tally: Tally) -> int:
+    """How many items wait, by the equation of the tally."""
+    ended = tally.delivered + tally.dropped + tally.dead + tally.expired + tally.purged
+    return tally.accepted + tally.requeued - ended
+
+
+def letters(tally: Tally) -> int:
+    """How many letters there are, by the equation of the tally."""
+    return tally.dead + tally.expired - tally.requeued - tally.discarded

