@@ -49,7 +49,7 @@ BAD = [
     (SHOP + "meta: { graph_version: 26 }", 2, 24, "meta.graph_version", "v26.0"),
     (SHOP + "admin: { listen: '0.0.0.0:8090' }", 2, 18, "admin.listen", "no login"),
     (SHOP + "admin: { listen: '127.0.0.1:8080' }", 2, 18, "admin.listen", "another port"),
-    (SHOP + "outbox: { kind: postgres }", 2, 17, "outbox.kind", "'sqlite'"),
+    (SHOP + "outbox: { kind: kafka }", 2, 17, "outbox.kind", "'sqlite'"),
     (SHOP + "outbox: { path: x }", 2, 9, "outbox", "`kind: sqlite`"),
     (SHOP + "outbox: { kind: sqlite, durability: none }", 2, 37, "outbox.durability", "'full'"),
     (SHOP + "outbox: { kind: sqlite, pth: x }", 2, 25, "outbox.pth", "did you mean 'path'"),

@@ -18,10 +18,16 @@ COMMANDS = [
 ]
 NAMES = ("SHOP_TOKEN", "UID_KEY", "INGEST_KEY", "ADMIN_TOKEN", "PARTNER_TOKEN")
 ENV = dict.fromkeys(NAMES, "a-secret")
+BESIDE = """
+pixels: [{ id: "1234567890123456", access_token: "${SHOP_TOKEN}" }]
+elements: { customer_id: { signed_cookie: uid, key: "${UID_KEY}" } }
+"""
 
 
 def yaml_blocks() -> list[str]:
-    return re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    """The README's configs; sections that stand alone are shown without the pixels that go with them."""
+    blocks = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    return [block if "pixels:" in block else f"{BESIDE}{block}" for block in blocks]
 
 
 @pytest.mark.parametrize("text", yaml_blocks())

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from pixeltwin.capi.event import ActionSource
 from tests.factories import NOW, PAGE
 
-from .factories import faults, ruled, rules, twin
+from .factories import admitted, faults, policy, ruled, rules, twin
 
 HOUR, DAY = 3600, 24 * 3600
 HIT_TIME = int(NOW) - 5  # what `ts` of the factory's hits says
@@ -123,8 +123,6 @@ def test_a_time_that_meta_would_refuse_leaves_that_of_the_hit(at, source, fits):
 @pytest.mark.parametrize("source", ["physical_store", "website"])
 def test_the_window_is_that_of_the_action_source_that_the_event_has(source):
     """An earlier rule may have set it."""
-    from .factories import admitted, policy
-
     late = {"then": section("event_time", str(int(NOW) - 30 * DAY))}
     admission = admitted(policy({"then": section("action_source", source)}, late))
     assert (admission.draft.event.event_time != HIT_TIME) is (source == "physical_store")

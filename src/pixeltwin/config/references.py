@@ -38,7 +38,8 @@ def _places(data: Any) -> Iterator[tuple[Loc, dict[str, Any], str]]:
     for index, rule in enumerate(rules if isinstance(rules, list) else ()):
         then = rule.get("then") if isinstance(rule, dict) else None
         other = then.get("pixel") if isinstance(then, dict) else None
-        yield from _texts(other, ("rules", index, "then", "pixel"), ("access_token",))
+        if isinstance(other, dict) and "access_token" in other:  # without one the pixel has to be one of ours
+            yield from _texts(other, ("rules", index, "then", "pixel"), ("id", "access_token"))
 
 
 def _texts(holder: Any, loc: Loc, options: tuple[str, ...]) -> Iterator[tuple[Loc, dict[str, Any], str]]:

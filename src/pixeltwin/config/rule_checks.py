@@ -1,13 +1,15 @@
 """What only the finished config can show: names that rules, consent and sources use, and what is doubtful there."""
 
+import time
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
 
 from pixeltwin.config.document import Document, Fault, Loc
 from pixeltwin.config.model import Config
 from pixeltwin.config.problems import did_you_mean
+from pixeltwin.consent.places import UNKNOWN
+from pixeltwin.consent.verdict import Answer
 from pixeltwin.rules.matcher import Match
 from pixeltwin.rules.rule import Rule
 from pixeltwin.rules.ruleset import never_holding
@@ -25,7 +27,7 @@ def check_rules(config: Config, document: Document) -> Iterator[Fault]:
 
 def doubts_about_rules(config: Config, document: Document) -> Iterator[Fault]:
     """What works, but hardly as it was meant."""
-    doubts = (_verifiers_that_cannot, _unreachable, _renamed, _test_codes, _unverified, _by_person)
+    doubts = (_verifiers_that_cannot, _unreachable, _unknown_facts, _renamed, _test_codes, _unverified, _by_person)
     yield from _faults(document, chain.from_iterable(doubt(config) for doubt in doubts))
 
 
@@ -35,19 +37,18 @@ def _faults(document: Document, findings: Iterable[Finding]) -> Iterator[Fault]:
 
 
 def _twice(config: Config) -> Iterator[Finding]:
-    seen: dict[str, int] = {}
+    seen = {pixel.id: f"pixels[{index}] has it as its id" for index, pixel in enumerate(config.pixels)}
     for index, rule in enumerate(config.rules):
-        first = seen.setdefault(rule.name, index)
-        if first != index:
-            yield ("rules", index, "name"), f"rules[{first}] has the same name", "choose another name"
+        if taken := seen.get(rule.name):
+            yield ("rules", index, "name"), taken, "choose another name"
+        seen.setdefault(rule.name, f"rules[{index}] has the same name")
 
 
 def _pixels(config: Config) -> Iterator[Finding]:
     known = {name for pixel in config.pixels for name in (pixel.id, pixel.name)}
     for index, rule in enumerate(config.rules):
-        wished = getattr(rule.match, "pixel", None)
         given = [value.value for value in rule.then.pixels if isinstance(value, Literal)]
-        places = (("match", "pixel", wished.want if wished else ()), ("then", "pixels", map(str, given)))
+        places = (("match", "pixel", _wished(rule.match, "pixel")), ("then", "pixels", map(str, given)))
         for section, option, names in places:
             for name in sorted(set(names) - known):
                 remedy = did_you_mean(name, sorted(pixel.name for pixel in config.pixels))
@@ -71,7 +72,7 @@ def _elements(config: Config) -> Iterator[Finding]:
 def _element_names(config: Config) -> Iterator[tuple[Loc, frozenset[str]]]:
     """Who asks for which data elements."""
     for index, rule in enumerate(config.rules):
-        yield ("rules", index), rule.elements | _matched(rule.match)
+        yield ("rules", index), rule.elements | _wished(rule.match, "element")
     for name, policy in config.consent.items():
         asked = (getattr(signal, "element", None) for signal in policy.read if signal.kind == "element")
         yield ("consent", name, "read"), frozenset(filter(None, asked))
@@ -80,10 +81,11 @@ def _element_names(config: Config) -> Iterator[tuple[Loc, frozenset[str]]]:
             yield ("sources", name, "only_when"), source.only_when.elements
 
 
-def _matched(match: Match) -> frozenset[str]:
-    wished, negated = getattr(match, "element", None), getattr(match, "not", None)
+def _wished(match: Match, option: str) -> frozenset[str]:
+    """What it names under that option, in its `not` as well."""
+    wished, negated = getattr(match, option, None), getattr(match, "not", None)
     own = frozenset(wished.want) if wished else frozenset()
-    return own | _matched(negated.want) if negated else own
+    return own | _wished(negated.want, option) if negated else own
 
 
 def _verifiers(config: Config) -> Iterator[Finding]:
@@ -107,9 +109,24 @@ def _verifiers_that_cannot(config: Config) -> Iterator[Finding]:
 
 
 def _unreachable(config: Config) -> Iterator[Finding]:
-    for index, before in never_holding(config.rules):
-        found = f"it can never hold: {config.rules[before].name!r} drops its events first"
-        yield ("rules", index, "name"), found, "move it up, or remove it"
+    for index, why in never_holding(config.rules):
+        yield ("rules", index, "name"), f"it can never hold: {why}", "move it up, or remove it"
+    for index, rule in enumerate(config.rules):
+        answers, places = getattr(rule.match, "consent", None), getattr(rule.match, "country", None)
+        if answers and not config.consent and Answer.UNKNOWN not in answers.want:
+            found = "it can never hold: nobody is asked for consent"
+            yield ("rules", index, "match", "consent"), found, "add a policy under `consent`"
+        if places and not config.geo.country and UNKNOWN not in places.want:
+            found = "it can never hold: nobody says where visitors are"
+            yield ("rules", index, "match", "country"), found, "add `geo: { country: … }`"
+
+
+def _unknown_facts(config: Config) -> Iterator[Finding]:
+    known = {name for source in config.sources.values() for name in source.profile}
+    for index, rule in enumerate(config.rules):
+        for name in sorted(rule.facts - known):
+            remedy = did_you_mean(name, sorted(known), "write its column under `profile` of a source")
+            yield ("rules", index), f"no source says profile.{name}", remedy
 
 
 def _renamed(config: Config) -> Iterator[Finding]:
@@ -144,8 +161,8 @@ def _test_codes(config: Config) -> Iterator[Finding]:
     for index, rule in enumerate(config.rules):
         if (test := rule.then.test_event) and test.when is None and test.until is None:
             yield ("rules", index, "then", "test_event"), "a test event code without `when` and `until`", remedy
-        elif test and test.until and test.until.isoformat() < datetime.now(UTC).date().isoformat():
-            yield ("rules", index, "then", "test_event", "until"), "that day is over", "remove the section"
+        elif test and test.is_over(time.time()):
+            yield ("rules", index, "then", "test_event", "until"), "its time is over", "remove the section"
 
 
 def _unverified(config: Config) -> Iterator[Finding]:

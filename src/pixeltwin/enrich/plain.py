@@ -116,7 +116,9 @@ def _property(name: str, value: Any) -> Scalar | None:
     if isinstance(plain, bool):  # which pydantic would take for 1
         return None
     with suppress(ValueError):  # pydantic's is one
-        return scalar(getattr(CustomData.model_validate({name: plain}), name))
+        typed = getattr(CustomData.model_validate({name: plain}), name)
+        made = scalar(typed)
+        return made if isinstance(typed, str) or not isinstance(made, str) else None  # a number that is not exact
     return None
 
 

@@ -27,7 +27,7 @@ class Consents:
         subject, verdict = subject_of(admission.browser), admission.verdict
         if subject is None or not verdict.policy or admission.hit is None:
             return
-        for pixel_id in {admission.hit.pixel_id, *(draft.pixel_id for draft in admission.drafts)}:
+        for pixel_id in admission.reach:
             if verdict.twin is Treatment.HOLD:
                 self._heard.pop((pixel_id, subject), None)
             elif self._is_news(pixel_id, subject, verdict.answer):

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pixeltwin.capi.event import ServerEvent
-from pixeltwin.capi.validate import Refusal
 from pixeltwin.consent.verdict import Treatment
 from pixeltwin.enrich.source import Profile
 from pixeltwin.mapping.origins import origins_of
-from pixeltwin.mirror import Admission, Draft, Policy, Sealed, admit, admit_openbridge, seal, unverified
+from pixeltwin.mirror import Admission, Draft, Policy, Sealed, Unsent, admit, admit_openbridge, seal, unverified
 from pixeltwin.pixel.hit import parse_hit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
@@ -17,7 +16,7 @@ from pixeltwin.pixel.skip import Reason, Skip
 BRIDGE = "/events"
 
 type Profiles = Mapping[str, Mapping[str, Profile]]  # by source and customer's key
-type End = Sealed | Refusal | Reason
+type End = Sealed | Unsent | Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,10 @@ class DryRun:
         """Why there is no twin."""
         if self.admission.skip:
             return self.admission.skip
-        return None if self.twins else str(next(iter(self.ends), Reason.INTERNAL_ERROR))
+        if self.twins:
+            return None
+        end = next(iter(self.ends), Reason.INTERNAL_ERROR)
+        return str(end.reason if isinstance(end, Unsent) else end)
 
     @property
     def is_held(self) -> bool:
@@ -115,6 +117,6 @@ def any_pixel(request: HitRequest, policy: Policy) -> Policy:
 
 def _end(draft: Draft, policy: Policy, profiles: Profiles, now: float) -> End:
     known = {name: profiles[name][key] for name, key in draft.keys.items() if key in profiles.get(name, {})}
-    if unverified(draft, known, policy):
+    if unverified(draft, known):
         return Reason.NOT_VERIFIED
     return seal(draft, known, policy, now)

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -11,7 +11,7 @@ from pixeltwin.capi.event import ServerEvent
 from pixeltwin.config import Config
 from pixeltwin.consent.verdict import Treatment
 from pixeltwin.delivery.journal import Journal, State
-from pixeltwin.delivery.outbox import Appended, Depth, NewItem, Outbox
+from pixeltwin.delivery.outbox import Appended, Depth, Letter, NewItem, Outbox, Park, Tally, Waiting
 from pixeltwin.delivery.worker import Worker
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.destinations.pixel_relay import PixelRelay
@@ -32,6 +32,11 @@ from pixeltwin.telemetry import HITS, OUTBOX, RULE_ERRORS, RULES, log
 
 LINGER: Final = 0.1  # seconds a batch may fill; Meta wants events in real time, batches want company
 DRAIN_SECONDS: Final = 7.0  # of the 10 that a stop may take
+APPENDED: Final = {
+    Appended.ACCEPTED: State.QUEUED,
+    Appended.DUPLICATE: State.DUPLICATE,
+    Appended.SHED: State.SHED,
+}
 
 
 class Closer(Protocol):
@@ -81,12 +86,13 @@ class Gateway:
         self._sources, memory = open_sources(config), await _open_memory(config)
         self._closers.extend((*self._sources.values(), *([memory] if memory else [])))
         twins = Twins(config, self.policy, self._sources, self.journal, memory)
-        relays = Relays({pixel.id: pixel.name for pixel in config.pixels})
+        names = self.pixels
+        relays = Relays(names)
         api = ConversionsApi(config.meta.graph, config.meta.graph_version, _tokens(config))
         relay = PixelRelay(config.meta.pixel)
         self._closers.extend((api, relay))
-        self._run(Worker(outbox, api, twins.prepare, twins.report, linger=LINGER))
-        self._run(Worker(outbox, relay, relays.prepare, relays.report))
+        self._run(Worker(outbox, api, twins.prepare, twins.report, linger=LINGER, names=names))
+        self._run(Worker(outbox, relay, relays.prepare, relays.report, names=names))
 
     async def handle(self, request: HitRequest, decide: Decide = admit) -> Handled:
         """Decide about a request and keep what follows from it; durable when it returns. Never raises for it."""
@@ -120,7 +126,7 @@ class Gateway:
             self.count_skip(Reason.OUTBOX_FAILED)
             return Skip(Reason.OUTBOX_FAILED)
         for draft, kept in zip(drafts, appended, strict=True):
-            state = State.DUPLICATE if kept is Appended.DUPLICATE else State.QUEUED
+            state = APPENDED[kept]
             HITS.labels(self._pixels[pixel_id].name, state, "").inc()
             self.journal.add(record_of_server_event(request, draft, state))
         return posted
@@ -137,6 +143,35 @@ class Gateway:
                 OUTBOX.labels(destination, state).set(getattr(depth, state))
         return depths
 
+    async def letters(
+        self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[Letter]:
+        """The outbox's letters; like all that follow, raises `OSError` where it is not open."""
+        return await self._opened.letters(destination=destination, pixel_id=pixel_id, after=after, limit=limit)
+
+    async def waiting(
+        self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = 100
+    ) -> list[Waiting]:
+        return await self._opened.waiting(destination=destination, pixel_id=pixel_id, after=after, limit=limit)
+
+    async def requeue(self, seqs: Collection[int]) -> int:
+        return await self._opened.requeue(seqs)
+
+    async def discard(self, seqs: Collection[int]) -> int:
+        return await self._opened.discard(seqs)
+
+    async def tally(self) -> Mapping[str, Tally]:
+        return await self._opened.tally()
+
+    async def parks(self) -> Mapping[tuple[str, str], Park]:
+        return await self._opened.parks()
+
+    @property
+    def _opened(self) -> Outbox:
+        if self._outbox is None:
+            raise OSError("the outbox is not open")
+        return self._outbox
+
     def ready(self) -> str | None:
         """Why the gateway cannot take hits; None when it can."""
         return None if self._outbox else "the outbox is not open"
@@ -147,7 +182,7 @@ class Gateway:
 
     @property
     def admin_token(self) -> str:
-        """What somebody has to show who puts customers; empty: nobody may."""
+        """What somebody has to show who changes something; empty: nobody may."""
         admin = self.config.admin
         return admin.token.get_secret_value() if admin and admin.token else ""
 
@@ -197,16 +232,11 @@ class Gateway:
         if admission.skip:
             because = f": {admission.because}" if admission.because else ""
             return [State.SKIPPED], admission.skip, f"{admission.skip}{because}"
-        kept = State.HELD if admission.verdict.twin is Treatment.HOLD else State.QUEUED
-        twins = appended[: len(admission.drafts)]
-        return [State.DUPLICATE if one is Appended.DUPLICATE else kept for one in twins], "", ""
+        held = {Appended.ACCEPTED: State.HELD} if admission.verdict.twin is Treatment.HOLD else {}
+        return [{**APPENDED, **held}[one] for one in appended[: len(admission.drafts)]], "", ""
 
     async def _append(self, items: list[NewItem]) -> list[Appended]:
-        if not items:
-            return []
-        if self._outbox is None:
-            raise OSError("the outbox is not open")
-        return await self._outbox.append(items)
+        return await self._opened.append(items) if items else []
 
     def _ingested(self, event: ServerEvent, posted: Ingested) -> Draft:
         if not event.event_id:

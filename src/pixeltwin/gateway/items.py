@@ -1,14 +1,27 @@
-"""What of a decision goes into the outbox: the twins of a hit, and the browser's copy where we bring it to Meta."""
+"""What of a decision goes into the outbox: the twins of a hit, and the browser's copy where we bring it to Meta.
+
+A twin must reach Meta within 48 hours of the browser's copy, or both are counted (PROTOCOL 1.10). Where Meta gets no
+copy from a browser, it has the seven days that Meta takes events for.
+"""
 
 import hashlib
+import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import Final, Literal
 
+from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.validate import MAX_AGE, MAX_AGE_IN_STORE
 from pixeltwin.consent.verdict import Treatment
-from pixeltwin.delivery.outbox import NewItem
+from pixeltwin.delivery.outbox import REPEATABLE, NewItem
 from pixeltwin.destinations import conversions_api, pixel_relay
 from pixeltwin.destinations.pixel_relay import relay_payload
 from pixeltwin.mirror import Admission, Draft
+
+MARGIN: Final = 900.0  # seconds before Meta would refuse an event as too old
+# events by which ad spend is steered: delivered first after an outage, shed last
+MONEY: Final = frozenset(
+    {"Purchase", "Lead", "CompleteRegistration", "Subscribe", "StartTrial", "SubmitApplication", "Schedule", "Donate"}
+)
 
 type Relay = Literal["native", "background", "browser", "none"]  # who brings the browser's copy to Meta
 
@@ -18,8 +31,9 @@ def items_of(admission: Admission, relay: Relay, now: float) -> Iterator[NewItem
     subject = subject_of(admission.browser)
     until = now + admission.verdict.hold_seconds
     held = until if admission.verdict.twin is Treatment.HOLD else None
+    seen_at = now if relay != "none" and not admission.withheld else math.inf
     for draft in admission.drafts:
-        yield twin_item(draft, subject, held)
+        yield twin_item(draft, subject, held, seen_at)
     if relay == "background" and admission.relay and admission.hit:
         yield NewItem(
             destination=pixel_relay.NAME,
@@ -28,11 +42,18 @@ def items_of(admission: Admission, relay: Relay, now: float) -> Iterator[NewItem
             payload=relay_payload(admission.relay),
             subject=subject,
             hold_until=until if admission.verdict.relay is Treatment.HOLD else None,
+            priority=_priority(admission.hit.event_name),
+            deadline=now + REPEATABLE,
         )
 
 
-def twin_item(draft: Draft, subject: bytes | None = None, hold_until: float | None = None) -> NewItem:
-    """A draft's item. Meta de-duplicates by event name and id, so that is its key."""
+def twin_item(
+    draft: Draft, subject: bytes | None = None, hold_until: float | None = None, seen_at: float = math.inf
+) -> NewItem:
+    """A draft's item. Meta de-duplicates by event name and id, so that is its key.
+
+    `seen_at` is when Meta gets the browser's copy (unix seconds), infinity for never.
+    """
     return NewItem(
         destination=conversions_api.NAME,
         pixel_id=draft.pixel_id,
@@ -40,12 +61,27 @@ def twin_item(draft: Draft, subject: bytes | None = None, hold_until: float | No
         payload=draft.as_bytes(),
         subject=subject,
         hold_until=hold_until,
+        priority=_priority(draft.event.event_name),
+        deadline=min(too_old_at(draft.event), seen_at + REPEATABLE),
     )
 
 
+def too_old_at(event: ServerEvent) -> float:
+    """When Meta would refuse the event, less a margin."""
+    longest = MAX_AGE_IN_STORE if event.action_source == "physical_store" else MAX_AGE
+    return event.event_time + longest - MARGIN
+
+
 def subject_of(browser: str) -> bytes | None:
-    """Whose browser an item is about, by its `fbp`; None for one that nobody could recognise."""
-    return _digest(browser) if browser else None
+    """Whose browser an item is about, by its `fbp`; None for one that nobody could recognise.
+
+    Meta's parameter builder may append to the id between a hit that waits and the one that releases it.
+    """
+    return _digest(".".join(browser.split(".")[:4])) if browser else None
+
+
+def _priority(event_name: str) -> int:
+    return int(event_name in MONEY)
 
 
 def _digest(text: str) -> bytes:

@@ -12,14 +12,15 @@ from pixeltwin.capi.event import ServerEvent
 from pixeltwin.config import Config
 from pixeltwin.delivery.backoff import retry_at
 from pixeltwin.delivery.journal import Journal, State
-from pixeltwin.delivery.outbox import REMEMBERED, Delivered, Dropped, Item, Later, Outcome, Refused
+from pixeltwin.delivery.outbox import REMEMBERED, Delivered, Dropped, Expired, Item, Later, Outcome, Refused
 from pixeltwin.delivery.worker import Prepared, Ready
 from pixeltwin.enrich import memory
 from pixeltwin.enrich.memory import Memory, Remembered
 from pixeltwin.enrich.source import Profile, Source
 from pixeltwin.mirror import Draft, Policy, Sealed, seal, unverified
 from pixeltwin.pixel.skip import Reason
-from pixeltwin.telemetry import LOOKUPS, RULES, TWINS, log
+from pixeltwin.rules.ruleset import Ruled
+from pixeltwin.telemetry import LOOKUPS, RULE_ERRORS, RULES, TWINS, log
 
 ENRICH_RETRY: Final = 2.0  # seconds
 ORDER_RETRY: Final = 15.0  # seconds; a shop's own processing takes longer than a look-up
@@ -34,6 +35,7 @@ STATES: Final[Mapping[type[Outcome], State]] = {
     Later: State.LATER,
     Refused: State.REFUSED,
     Dropped: State.DROPPED,
+    Expired: State.EXPIRED,
 }
 
 
@@ -148,20 +150,24 @@ class Twins:
         asked = {name: key for name, key in draft.keys.items() if name in profiles}
         silent = [name for name in asked if profiles[name] is None]
         known = {name: found[key] for name, key in asked.items() if (found := profiles[name]) and key in found}
-        if missing := unverified(draft, known, self._policy):
-            return self._wait_for_order(item, missing, is_silent=missing in silent)
+        if missing := unverified(draft, known):
+            return self._wait_for_order(item, missing, is_asked=missing in asked, is_silent=missing in silent)
         if silent and self._clock() - item.appended_at < self._waits.wait:
             return Later(self._clock() + ENRICH_RETRY, f"no answer from {', '.join(silent)}")
         sealed = seal(replace(draft, event=opened.filled), known, self._policy, self._clock())
+        _count(sealed.ruled)
         if not isinstance(sealed, Sealed):
             return Dropped(str(sealed))
         return self._ready(draft, sealed, opened.recalled)
 
-    def _wait_for_order(self, item: Item, source: str, *, is_silent: bool) -> Later | Dropped:
-        """An event that must be verified waits: for its order for a while, for its source as long as it may be late."""
+    def _wait_for_order(self, item: Item, source: str, *, is_asked: bool, is_silent: bool) -> Later | Dropped:
+        """An event that must be verified waits: for its order for a while, for its source as long as it may be late.
+
+        One that names no order has nothing to wait for.
+        """
         now = self._clock()
         longest = REMEMBERED if is_silent else self._waits.verify_wait
-        if now - item.appended_at >= longest:
+        if not is_asked or now - item.appended_at >= longest:
             return Dropped(Reason.NOT_VERIFIED)
         if is_silent:
             return Later(retry_at(now, item.attempts, None, 1.0), f"no answer from {source}")
@@ -169,14 +175,21 @@ class Twins:
 
     def _ready(self, draft: Draft, sealed: Sealed, recalled: tuple[str, ...]) -> Ready:
         twin = sealed.event.as_json()
-        origins = {**dict.fromkeys(recalled, "remembered"), **sealed.origins}
+        record = self._journal.get(draft.record_id)
+        before = record.origins if record else {}  # what rules have set when the hit came
+        origins = {**before, **dict.fromkeys(recalled, "remembered"), **sealed.origins}
         self._journal.update(
             draft.record_id, twin=twin, added=tuple(origins), origins=origins, notes=sealed.notes, rules=sealed.rules
         )
-        for rule in sealed.rules[len(draft.rules) :]:
-            RULES.labels(rule).inc()
         code = sealed.test_event_code or self._test_codes.get(draft.pixel_id, "")
         return Ready(orjson.dumps(twin), code, draft.credential)
+
+
+def _count(ruled: Ruled) -> None:
+    for rule in ruled.names:
+        RULES.labels(rule).inc()
+    for fault in ruled.faults:
+        RULE_ERRORS.labels(fault.partition(":")[0]).inc()
 
 
 def _opened(item: Item, draft: Draft, recalled: list[Remembered]) -> Opened:

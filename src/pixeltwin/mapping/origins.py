@@ -5,6 +5,7 @@ from typing import Final
 
 from pixeltwin.capi.event import HASHED, ServerEvent
 from pixeltwin.capi.hashes import as_sha256
+from pixeltwin.mapping.server_event import data_processing
 from pixeltwin.pixel.browser_id import click_id
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
@@ -48,7 +49,15 @@ def _address(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
     address = event.user_data.client_ip_address or ""
     if address == request.peer:
         return "peer"
-    return "X-Forwarded-For" if address in request.header("x-forwarded-for") else "cookie _fbi"
+    if address in request.header("x-forwarded-for"):
+        return "X-Forwarded-For"
+    return "cookie _fbi" if address in request.cookies().get("_fbi", "") else "masked"
+
+
+def _limits(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
+    """Consent limits what the page has not."""
+    given = data_processing(hit).get("data_processing_options")
+    return "hit dpo" if event.data_processing_options == given else "consent"
 
 
 FIELDS: Final[Mapping[str, Tell]] = {
@@ -57,7 +66,9 @@ FIELDS: Final[Mapping[str, Tell]] = {
     "event_id": lambda hit, request, event: "hit eid" if hit.event_id else "new, written into the browser's copy",
     "event_source_url": lambda hit, request, event: "hit dl" if hit.get("dl") else "Referer",
     "referrer_url": lambda hit, request, event: "hit rl",
-    "data_processing_options": lambda hit, request, event: "hit dpo" if hit.has("dpo") else "consent",
+    "data_processing_options": _limits,
+    "data_processing_options_country": _limits,
+    "data_processing_options_state": _limits,
 }
 USER_DATA: Final[Mapping[str, Tell]] = {
     "client_ip_address": _address,

@@ -4,6 +4,7 @@ It sees the hit's parameters (`hit`), the event as the page gave it (`event.even
 `page` and the request (`http`).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
@@ -51,6 +52,8 @@ class Settings(ElementSettings):
 def _text(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if isinstance(value, str | int | float) else None

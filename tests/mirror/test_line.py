@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pixeltwin.capi.validate import Refusal
 from pixeltwin.enrich.source import Profile
-from pixeltwin.mirror import Admission, Draft, PixelPolicy, Policy, Sealed, admit, seal
+from pixeltwin.mirror import Admission, Draft, PixelPolicy, Policy, Sealed, Unsent, admit, seal
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
 from tests.factories import NOW, PAGE, PIXEL, form, hit_query, multipart, parsed, request
@@ -109,7 +109,9 @@ def test_what_the_browser_hashed_stays_first_and_ours_follows():
 def test_what_meta_would_refuse_is_not_sent(arrived, refusal):
     draft = admitted(arrived).draft
     assert draft
-    assert seal(draft, {}, POLICY, NOW) is refusal
+    sealed = seal(draft, {}, POLICY, NOW)
+    assert isinstance(sealed, Unsent)
+    assert sealed.reason is refusal
 
 
 def test_a_free_purchase_is_a_purchase():
