@@ -33,3 +33,7 @@ class ConfigError(ValueError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+class UnreachableError(OSError):
+    """Neither a gateway nor what it keeps can be reached."""

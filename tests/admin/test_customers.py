@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixeltwin.admin.app import create_app
-from pixeltwin.admin.customers import LONGEST, CustomerStore, read_customers
+from pixeltwin.admin.bodies import LONGEST
+from pixeltwin.admin.customers import CustomerStore, read_customers
 from pixeltwin.capi.normalize import hashes
 from pixeltwin.enrich.source import Columns, Profile
 from pixeltwin.sources import embedded

@@ -108,6 +108,7 @@ def test_a_refusal_purges_what_was_held_and_nothing_reaches_meta(tmp_path, meta)
         hit(running, "ViewContent", eid="granted-again", cookies="ads=yes")
         assert twin(meta, "granted-again")
         assert metric(running, "pixeltwin_consent_items_total", effect="purged") == 2
+        assert {record["state"] for record in running.records() if record["event_id"] == "held"} == {"dropped"}
         assert {event["event_id"] for event in meta.servers()} | browsers(meta) == {"granted-again"}
 
 

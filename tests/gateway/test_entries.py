@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from tests.factories import PIXEL, hit_query, request
 
 from pixeltwin.config import Config
 from pixeltwin.delivery.journal import Record, State
 from pixeltwin.gateway.dry_run import decide
 from pixeltwin.gateway.entries import records_of
 from pixeltwin.gateway.policy import policy_of
+from tests.factories import PIXEL, hit_query, request
 
 POLICY = policy_of(
     Config.from_text(

@@ -4,15 +4,16 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import orjson
-from tests.factories import NOW, PIXEL, hit_query, request
 
 from pixeltwin.config import Config
 from pixeltwin.delivery.journal import Journal
 from pixeltwin.delivery.outbox import Dropped, Item, Later, Refused
 from pixeltwin.delivery.worker import Ready
 from pixeltwin.enrich.source import Profile
-from pixeltwin.gateway.twins import ENRICH_WAIT, Twins
+from pixeltwin.gateway.policy import policy_of
+from pixeltwin.gateway.twins import Twins
 from pixeltwin.mirror import Draft, PixelPolicy, Policy, admit
+from tests.factories import NOW, PIXEL, hit_query, request
 
 CONFIG = Config.from_text(
     f"""
@@ -49,12 +50,13 @@ def item(seq: int, customer: str | None, query: str = "", age: float = 0) -> Ite
         random_below=lambda below: 0,
     )
     assert admission.draft
-    draft = Draft(event=admission.draft.event, keys={"customer_id": customer} if customer else {}, record_id=str(seq))
+    keys = {"customers": customer} if customer else {}
+    draft = Draft(pixel_id=PIXEL, event=admission.draft.event, keys=keys, record_id=str(seq))
     return Item(seq=seq, pixel_id=PIXEL, payload=draft.as_bytes(), attempts=0, appended_at=NOW - age)
 
 
 def twins(source: Customers) -> Twins:
-    return Twins(CONFIG, {"customers": source}, Journal(), clock=lambda: NOW)
+    return Twins(CONFIG, policy_of(CONFIG), {"customers": source}, Journal(), clock=lambda: NOW)
 
 
 async def test_a_lease_costs_one_look_up_a_source():
@@ -72,7 +74,7 @@ async def test_a_source_that_is_down_delays_a_twin():
 
 
 async def test_a_twin_goes_without_a_source_that_stays_down():
-    prepared = await twins(Customers({}, OSError("down"))).prepare([item(1, "a", age=ENRICH_WAIT + 1)])
+    prepared = await twins(Customers({}, OSError("down"))).prepare([item(1, "a", age=CONFIG.enrich.wait + 1)])
     assert isinstance(prepared[1], Ready)
 
 

@@ -1,4 +1,4 @@
-"""The admin listener's routes. These here read; what changes something is in `customers.py`."""
+"""The admin listener's routes. These here read; what changes something is in `customers.py` and `outbox.py`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -16,7 +16,9 @@ from starlette.routing import Route
 
 from pixeltwin.admin import records
 from pixeltwin.admin.customers import Customers, CustomersView
+from pixeltwin.admin.errors import number, refusal
 from pixeltwin.admin.guard import Guard
+from pixeltwin.admin.outbox import OutboxPages, OutboxView
 from pixeltwin.admin.records import Filter, Json
 from pixeltwin.admin.stream import changes
 from pixeltwin.delivery.journal import Journal, State
@@ -51,20 +53,27 @@ class AdminView(Protocol):
         """Why the gateway cannot take hits; None when it can."""
 
 
-def create_app(view: AdminView, *, hosts: Collection[str] = (), customers: CustomersView | None = None) -> Starlette:
+def create_app(
+    view: AdminView,
+    *,
+    hosts: Collection[str] = (),
+    customers: CustomersView | None = None,
+    outbox: OutboxView | None = None,
+) -> Starlette:
     """The app. `hosts` are the names it answers to besides loopback's, such as the one it listens on.
 
-    Without `customers` nothing can be written.
+    Without `customers`, who have the token, nothing can be written. Without `outbox` its depth alone is shown.
     """
     admin = Admin(view)
     pages = [Route(path, _file(*file)) for path, file in FILES.items()]
     api = [Route(path, endpoint) for path, endpoint in admin.endpoints().items()]
     writing = Customers(customers).routes() if customers else []
+    queue = OutboxPages(outbox).routes() if outbox else []
     token = (lambda: customers.admin_token) if customers else None
     app = Starlette(
-        routes=[*pages, *api, *writing],
+        routes=[*pages, *queue, *api, *writing],
         middleware=[Middleware(Guard, hosts=hosts, token=token)],
-        exception_handlers={HTTPException: _error},
+        exception_handlers={HTTPException: refusal},
     )
     app.state.stopping = admin.stopping
     return app
@@ -131,16 +140,8 @@ def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]
     return send
 
 
-async def _error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  what it is registered for
-    return Json({"error": error.detail}, error.status_code, headers=error.headers)
-
-
 def _number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, str(default))
-    if not (text.isascii() and text.isdecimal() and len(text) <= 4 and int(text) <= MOST):
-        raise HTTPException(400, f"{name}: a number from 0 to {MOST} is wanted, not {text!r}")
-    return int(text)
+    return number(request.query_params.get(name, str(default)), name, MOST)
 
 
 def _state(request: Request) -> State | None:

@@ -1,4 +1,4 @@
-"""Customers put into the embedded store by the shop's own systems, and removed: all that the admin listener changes.
+"""Customers put into the embedded store by the shop's own systems, and removed.
 
 `guard.py` lets nobody come here who has not shown the token. What Meta matches people by is stored as hashes alone.
 """
@@ -8,16 +8,16 @@ from typing import Any, Final, Protocol
 
 import orjson
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from pixeltwin.admin.bodies import json_body
 from pixeltwin.admin.records import Json
 from pixeltwin.sources.embedded.customer import Customer
 from pixeltwin.telemetry import log
 
 MOST: Final = 1000  # customers in one request
-LONGEST: Final = 1 << 20  # bytes of one
 OWN_FIELDS: Final = ("key", "custom_data", "profile")  # the others are Meta's keys
 
 
@@ -61,8 +61,7 @@ class Customers:
     async def put(self, request: Request) -> Response:
         """204; 200 with the names of what was left out, where a value cannot be used."""
         store = self._store(request)
-        _check_type(request)
-        body = await _body(request)
+        body = await json_body(request)
         try:
             customers = read_customers(body)
             _check_number(customers)
@@ -122,30 +121,9 @@ def _object(given: Mapping[str, Any], name: str, place: str) -> Mapping[str, Any
     return value or {}
 
 
-def _check_type(request: Request) -> None:
-    """A page cannot send JSON to another site without asking first, and it is refused when it asks."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, "Content-Type: application/json is wanted")
-    if "content-encoding" in request.headers:
-        raise HTTPException(415, "Content-Encoding: send the body as it is")
-
-
 def _check_number(customers: Sequence[Customer]) -> None:
     if len(customers) > MOST:
         raise HTTPException(413, f"at most {MOST} customers can be put at once")
-
-
-async def _body(request: Request) -> bytes:
-    """The whole body, which is never read further than it may be long."""
-    body = bytearray()
-    try:
-        async for part in request.stream():
-            body += part
-            if len(body) > LONGEST:
-                raise HTTPException(413, "the body is longer than 1 MiB")
-    except ClientDisconnect:
-        raise HTTPException(400, "the body ended early") from None
-    return bytes(body)
 
 
 async def _written[T](change: Awaitable[T]) -> T:

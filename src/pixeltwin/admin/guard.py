@@ -20,8 +20,12 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 ANY_ADDRESS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  what a listener may be told to listen on
 AUTHORITY: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]]+))(?::[0-9]{1,5})?")
 SAFE_METHODS: Final = ("GET", "HEAD")
-WRITING: Final = {"PUT": re.compile(r"/api/customers"), "DELETE": re.compile(r"/api/customers/.+", re.DOTALL)}
-NO_TOKEN: Final = "nobody may change customers here: set admin.token in the config file"  # noqa: S105  a sentence
+WRITING: Final = {
+    "PUT": re.compile(r"/api/customers"),
+    "DELETE": re.compile(r"/api/customers/.+", re.DOTALL),
+    "POST": re.compile(r"/api/outbox/(?:requeue|discard)"),
+}
+NO_TOKEN: Final = "nobody may change anything here: set admin.token in the config file"  # noqa: S105  a sentence
 HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "

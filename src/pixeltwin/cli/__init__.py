@@ -3,7 +3,6 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +10,14 @@ import typer
 from rich.console import Console
 
 from pixeltwin import __version__
-from pixeltwin.cli import customers
+from pixeltwin.cli import customers, outbox
+from pixeltwin.cli.ending import finish
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="A first-party gateway for the Meta Pixel.")
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 app.add_typer(customers.app, name="customers")
+app.add_typer(outbox.app, name="outbox")
 
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", help="The config file.")]
 
@@ -33,7 +34,7 @@ def run(config: ConfigFile) -> None:
     """Run the gateway."""
     from pixeltwin.cli.run import run_gateway  # mitmproxy takes a second to import: only where it is needed
 
-    _finish(lambda: asyncio.run(run_gateway(config)))
+    finish(lambda: asyncio.run(run_gateway(config)))
 
 
 @app.command()
@@ -44,7 +45,7 @@ def demo(
     """Run a sandbox Meta, a small shop and the gateway on this machine; no account needed."""
     from pixeltwin.cli.demo import run_demo
 
-    _finish(lambda: asyncio.run(run_demo(check=check, port_base=port_base)))
+    finish(lambda: asyncio.run(run_demo(check=check, port_base=port_base)))
 
 
 @app.command()
@@ -55,7 +56,7 @@ def sandbox(
     """Run the sandbox Meta alone."""
     from pixeltwin.cli.sandbox import run_sandbox
 
-    _finish(lambda: asyncio.run(run_sandbox(port=port, journal=journal)))
+    finish(lambda: asyncio.run(run_sandbox(port=port, journal=journal)))
 
 
 @app.command()
@@ -70,7 +71,7 @@ def validate(config: ConfigFile) -> None:
         typer.echo(f"{config}: fine, {len(loaded.pixels)} pixel(s), {len(loaded.warnings)} warning(s)")
         return 0
 
-    _finish(check)
+    finish(check)
 
 
 @app.command()
@@ -92,12 +93,14 @@ def try_cases(
     """Run a config's cases: a hit in, a twin or a skip reason out."""
     from pixeltwin.cli.cases import run_cases
 
-    _finish(lambda: run_cases(config, cases or [], as_json=as_json))
+    finish(lambda: run_cases(config, cases or [], as_json=as_json))
 
 
 @app.command()
 def explain(
-    source: Annotated[str, typer.Argument(metavar="INPUT", help="A URL, a HAR, a flow file, a hits file, or -.")],
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A URL, a HAR, a flow or hits file, -, or an event's id.")
+    ],
     config: Annotated[Path | None, typer.Option("-c", "--config", help="The config; none: any pixel.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit.")] = False,
     look_up: Annotated[bool, typer.Option("--look-up", help="Ask the config's sources about the customer.")] = False,
@@ -106,7 +109,7 @@ def explain(
     """Say what would happen to a hit, step by step. Nothing is sent."""
     from pixeltwin.cli.explain import explain_input
 
-    _finish(lambda: explain_input(source, config=config, as_json=as_json, look_up=look_up, now=now or time.time()))
+    finish(lambda: explain_input(source, config=config, as_json=as_json, look_up=look_up, now=now or time.time()))
 
 
 @app.command()
@@ -120,7 +123,7 @@ def diff(
     """Say what a new config would change over recorded hits. Exit code 1 if anything would."""
     from pixeltwin.cli.diff import diff_configs
 
-    _finish(lambda: diff_configs(old, new, hits, as_json=as_json, now=now or time.time()))
+    finish(lambda: diff_configs(old, new, hits, as_json=as_json, now=now or time.time()))
 
 
 @app.command(name="hash")
@@ -133,20 +136,8 @@ def hash_(
     """Normalise and hash customer data, each step shown."""
     from pixeltwin.cli.hash import hash_command
 
-    _finish(
+    finish(
         lambda: hash_command(
             field, value, jsonl=jsonl, default_country=default_country, stdin=sys.stdin, stdout=sys.stdout
         )
     )
-
-
-def _finish(work: Callable[[], int]) -> None:
-    """Exit with the work's code; what the user can mend is said without a traceback."""
-    try:
-        code = work()
-    except (ValueError, OSError) as error:  # a ConfigError is a ValueError
-        errors.print(str(error), style="red", markup=False)
-        code = 1
-    except KeyboardInterrupt:
-        code = 130
-    raise typer.Exit(code)

@@ -1,12 +1,11 @@
 """`pixeltwin customers`: the commands' words. Their work is in `customer_store.py`, which takes a second to import."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
+
+from pixeltwin.cli.ending import finish
 
 app = typer.Typer(no_args_is_help=True, help="The embedded customer store: import, put, forget.")
 
@@ -25,7 +24,7 @@ def import_(
     """Store the customers of a file."""
     from pixeltwin.cli.customer_store import import_file
 
-    _finish(lambda: import_file(file, config, source=source, key=key, columns=columns or ()))
+    finish(lambda: import_file(file, config, source=source, key=key, columns=columns or ()))
 
 
 @app.command()
@@ -43,7 +42,7 @@ def put(
     """Store one customer, in place of what was known."""
     from pixeltwin.cli.customer_store import put_customer
 
-    _finish(lambda: put_customer(key, values, config, source=source))
+    finish(lambda: put_customer(key, values, config, source=source))
 
 
 @app.command()
@@ -55,14 +54,4 @@ def forget(
     """Remove whatever is kept of customers: named by key, e-mail address, phone number or hash."""
     from pixeltwin.cli.forgetting import forget_customers
 
-    _finish(lambda: forget_customers(keys, config, source=source))
-
-
-def _finish(work: Callable[[], int]) -> None:
-    """As `pixeltwin.cli` ends its commands."""
-    try:
-        code = work()
-    except (OSError, ValueError) as error:  # a ConfigError is a ValueError
-        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(str(error), style="red"))
-        code = 1
-    raise typer.Exit(code)
+    finish(lambda: forget_customers(keys, config, source=source))

@@ -10,8 +10,9 @@ import orjson
 from rich.console import Console
 from rich.text import Text
 
+from pixeltwin.cli.differences import relayed
 from pixeltwin.cli.explain import requests_of
-from pixeltwin.config import load_config
+from pixeltwin.config import Config, load_config
 from pixeltwin.gateway.dry_run import DryRun, dry_run
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.pixel.hit import Limits, PixelHit, parse_hit
@@ -31,12 +32,13 @@ class Change:
 
 def diff_configs(old: Path, new: Path, hits: str, *, as_json: bool, now: float) -> int:
     """Tell the differences; 1 when there are some, 0 when the two configs treat every hit alike."""
-    before, after = (policy_of(load_config(path)) for path in (old, new))
+    before, after = (load_config(path) for path in (old, new))
+    policies = policy_of(before), policy_of(after)
     console, counts, total, changed = Console(highlight=False, soft_wrap=True), Counter[str](), 0, 0
     for request in requests_of(hits, now):
         total += 1
-        ran = dry_run(request, after)
-        if not (changes := list(changes_between(dry_run(request, before), ran))):
+        was, ran = (dry_run(request, policy) for policy in policies)
+        if not (changes := list(changes_between(_outcome(was, before), _outcome(ran, after)))):
             continue
         changed += 1
         counts.update(change.path for change in changes)
@@ -49,18 +51,17 @@ def diff_configs(old: Path, new: Path, hits: str, *, as_json: bool, now: float) 
     return 1 if changed else 0
 
 
-def changes_between(old: DryRun, new: DryRun) -> Iterator[Change]:
+def changes_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
     """What became of one hit, compared: its skip, its relayed copy, its twins."""
-    before, after = _outcome(old), _outcome(new)
     for path in dict.fromkeys((*before, *after)):
         if before.get(path) != after.get(path):
             yield Change(path, before.get(path), after.get(path))
 
 
-def _outcome(ran: DryRun) -> dict[str, Any]:
+def _outcome(ran: DryRun, config: Config) -> dict[str, Any]:
     """Everything that could differ, by path."""
     found: dict[str, Any] = {"skip": ran.skip, "held": ran.is_held or None}
-    found |= {f"relay.{name}": value for name, value in _relayed(ran).items()}
+    found |= {f"relay.{name}": value for name, value in _relayed(ran, config).items()}
     own = ran.admission.hit.pixel_id if ran.admission.hit else ""
     for draft, sealed in ran.twins:
         place = "twin" if draft.pixel_id == own else f"twin[{draft.pixel_id}]"
@@ -69,8 +70,8 @@ def _outcome(ran: DryRun) -> dict[str, Any]:
     return found
 
 
-def _relayed(ran: DryRun) -> Mapping[str, Any]:
-    if (relay := ran.admission.relay) is None:
+def _relayed(ran: DryRun, config: Config) -> Mapping[str, Any]:
+    if (relay := relayed(ran, config)) is None:
         return {"withheld": True}
     hit = parse_hit(relay, Limits())
     return dict(hit.last) if isinstance(hit, PixelHit) else {}

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pixeltwin.cli.differences import code_of_test_event, relayed
 from pixeltwin.cli.hit_lines import read_lines, request_of_url
+from pixeltwin.cli.outbox_work import explain_event
 from pixeltwin.config import Config, load_config
 from pixeltwin.enrich.source import Profile
 from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, consent_of, decide, dry_run
@@ -20,11 +21,17 @@ from pixeltwin.mirror import PixelPolicy, Policy
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.rules.rows import to_rows
 
+ADDRESSES: Final = ("http://", "https://")
 HITS_FILES: Final = (".txt", ".hits")
 
 
 def explain_input(source: str, *, config: Path | None, as_json: bool, look_up: bool, now: float) -> int:
-    """Explain every hit of the input; 1 when there was none. Raises ValueError for what cannot be read."""
+    """Explain every hit of the input; 1 when there was none. Raises ValueError for what cannot be read.
+
+    With a config, what is no URL and no file is the id of an event in the outbox.
+    """
+    if config and not _is_input(source):
+        return explain_event(config, source, as_json=as_json)
     loaded = load_config(config) if config else None
     console, count = Console(highlight=False, soft_wrap=True), 0
     for request in requests_of(source, now):
@@ -45,15 +52,22 @@ def explain(request: HitRequest, config: Config | None, *, look_up: bool = False
     return dry_run(request, policy, asyncio.run(_looked_up(request, config, policy)) if look_up else None)
 
 
+def _is_input(source: str) -> bool:
+    return source == "-" or source.startswith(ADDRESSES) or Path(source).is_file()
+
+
 def requests_of(source: str, now: float) -> Iterator[HitRequest]:
     """The requests of a URL, a HAR, a flow file, a hits file, or of standard input. Raises ValueError for others."""
     if source == "-":
         return read_lines(sys.stdin, now)
-    if source.startswith(("http://", "https://")):
+    if source.startswith(ADDRESSES):
         return iter([request_of_url(source, now)])
     path = Path(source)
     if not path.is_file():
-        raise ValueError(f"{source!r} is no URL and no file; a URL, a HAR, a flow file, a hits file or - would work")
+        raise ValueError(
+            f"{source!r} is no URL and no file; a URL, a HAR, a flow file, a hits file or - would work, "
+            "and with a config the id of an event in the outbox"
+        )
     if path.suffix in HITS_FILES:
         return read_lines(path.read_text(encoding="utf-8").split("\n"), now)
     return _hits_of(path)

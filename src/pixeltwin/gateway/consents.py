@@ -22,16 +22,21 @@ class Consents:
         self._outbox = outbox
         self._heard: OrderedDict[tuple[str, bytes], Answer] = OrderedDict()
 
-    async def follow(self, admission: Admission) -> None:
-        """Carry the hit's answer out on what waits of its browser. Never raises: a hit must not fail by it."""
+    async def follow(self, admission: Admission) -> int:
+        """Carry the hit's answer out on what waits of its browser; answers how many items that concerned.
+
+        Never raises: a hit must not fail by it.
+        """
         subject, verdict = subject_of(admission.browser), admission.verdict
+        concerned = 0
         if subject is None or not verdict.policy or admission.hit is None:
-            return
+            return concerned
         for pixel_id in admission.reach:
             if verdict.twin is Treatment.HOLD:
                 self._heard.pop((pixel_id, subject), None)
             elif self._is_news(pixel_id, subject, verdict.answer):
-                await self._carry_out(pixel_id, subject, verdict.answer)
+                concerned += await self._carry_out(pixel_id, subject, verdict.answer)
+        return concerned
 
     def _is_news(self, pixel_id: str, subject: bytes, answer: Answer) -> bool:
         known = self._heard.pop((pixel_id, subject), None)
@@ -40,12 +45,16 @@ class Consents:
             self._heard.popitem(last=False)
         return answer is not known
 
-    async def _carry_out(self, pixel_id: str, subject: bytes, answer: Answer) -> None:
+    async def _carry_out(self, pixel_id: str, subject: bytes, answer: Answer) -> int:
+        effects = {Answer.GRANTED: ("released", self._outbox.release), Answer.DENIED: ("purged", self._outbox.purge)}
+        if answer not in effects:
+            return 0
+        effect, carry_out = effects[answer]
         try:
-            if answer is Answer.GRANTED:
-                CONSENT.labels("released").inc(await self._outbox.release(pixel_id, subject))
-            elif answer is Answer.DENIED:
-                CONSENT.labels("purged").inc(await self._outbox.purge(pixel_id, subject))
+            concerned = await carry_out(pixel_id, subject)
         except OSError as error:
             self._heard.pop((pixel_id, subject), None)
             log.error("an answer could not be carried out", answer=str(answer), error=str(error))
+            return 0
+        CONSENT.labels(effect).inc(concerned)
+        return concerned

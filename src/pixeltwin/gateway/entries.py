@@ -1,13 +1,15 @@
 """Decisions as the journal's records."""
 
+import sys
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from pixeltwin.consent.verdict import Treatment
-from pixeltwin.delivery.journal import Record, State
+from pixeltwin.consent.verdict import Answer, Treatment
+from pixeltwin.delivery.journal import Journal, Record, State
 from pixeltwin.mirror import Admission, Draft
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
+from pixeltwin.pixel.skip import Reason
 
 JOURNAL_CHARACTERS: Final = 48 * 1024  # of one hit; in-app browsers send 32 KiB
 
@@ -22,6 +24,18 @@ def records_of(
         yield _record(request, hit, admission, None, record_id, relay, State.SKIPPED, detail)
     for draft, state in zip(admission.drafts, states, strict=False):
         yield _record(request, hit, admission, draft, draft.record_id, relay, state, detail)
+
+
+def tell_answer(journal: Journal, admission: Admission) -> None:
+    """Tell of what waited of the hit's browser that its visitor's answer has released or purged it."""
+    granted = admission.verdict.answer is Answer.GRANTED
+    concerned = (State.HELD,) if granted else (State.HELD, State.QUEUED, State.LATER)
+    dropped = {"state": State.DROPPED, "detail": Reason.CONSENT_DENIED}
+    changes: dict[str, Any] = {"state": State.QUEUED} if granted else dropped
+    for record in journal.latest(sys.maxsize):
+        browser = ((record.twin or {}).get("user_data") or {}).get("fbp")
+        if record.state in concerned and record.pixel_id in admission.reach and browser == admission.browser:
+            journal.update(record.id, **changes)
 
 
 def record_of_server_event(request: HitRequest, draft: Draft, state: State) -> Record:

@@ -18,7 +18,7 @@ from pixeltwin.destinations.pixel_relay import PixelRelay
 from pixeltwin.enrich.memory import Memory
 from pixeltwin.enrich.source import Source
 from pixeltwin.gateway.consents import Consents
-from pixeltwin.gateway.entries import record_of_server_event, records_of
+from pixeltwin.gateway.entries import record_of_server_event, records_of, tell_answer
 from pixeltwin.gateway.items import Relay, items_of, twin_item
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.relays import Relays
@@ -103,8 +103,8 @@ class Gateway:
             log.exception("a hit could not be read")
             admission = Admission(skip=Reason.INTERNAL_ERROR)
         relay = self._relay_of(admission)
-        if self._consents:
-            await self._consents.follow(admission)
+        if self._consents and await self._consents.follow(admission):
+            tell_answer(self.journal, admission)
         states, reason, detail = await self._keep(admission, relay, request.received_at)
         self._count(admission, states, reason)
         for record in records_of(request, admission, record_id, relay, states, detail):

@@ -79,7 +79,7 @@ def admit(request: HitRequest, policy: Policy, *, record_id: str, random_below: 
     if isinstance(hit, Skip):
         return Admission(skip=hit.reason)
     if stranger := _stranger(hit, request, policy):
-        return Admission(hit=hit, skip=stranger)
+        return Admission(hit=clean_hit(request, hit, policy.privacy).hit, skip=stranger)
     return Arriving(hit, request, policy, random_below).admission(record_id)
 
 
@@ -89,9 +89,9 @@ def admit_openbridge(request: HitRequest, policy: Policy, *, record_id: str, ran
     if not isinstance(post, OpenBridgePost):
         return Admission(skip=post.reason)
     if stranger := _stranger(post.hit, request, policy):
-        return Admission(hit=post.hit, skip=stranger)
+        return Admission(hit=clean_hit(request, post.hit, policy.privacy).hit, skip=stranger)
     arriving = Arriving(post.hit, request, policy, random_below, mapped=lambda event: with_every_hash(event, post))
-    return replace(arriving.admission(record_id), relay=None)
+    return replace(arriving.admission(record_id), relay=None, withheld=False)
 
 
 class Arriving:

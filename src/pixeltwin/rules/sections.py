@@ -314,12 +314,13 @@ def _json_object(given: Any) -> dict[str, Any] | None:
     return value if isinstance(value, dict) and all(isinstance(key, str) for key in value) else None
 
 
-def _day(written: Any) -> Any:
+def _until(written: Any) -> Any:
     """A day as one, since it counts to its end; what pydantic makes of it is a midnight."""
-    is_short = isinstance(written, str) and len(written) == len("2026-12-31")
+    if not isinstance(written, str):
+        return written
     with suppress(ValueError):
-        return date.fromisoformat(written) if is_short else written
-    return written
+        return (date if len(written) == len("2026-12-31") else datetime).fromisoformat(written)
+    raise wrong("write the last day, such as 2026-12-31, or a time, such as 2026-12-31T18:00:00Z")
 
 
 class TestEventSection(Section):
@@ -327,7 +328,7 @@ class TestEventSection(Section):
 
     code: ScalarValue
     when: Annotated[Expression, *expression_type(VARIABLES, condition=True)] | None = None
-    until: Annotated[datetime | date, BeforeValidator(_day)] | None = None
+    until: Annotated[datetime | date, BeforeValidator(_until)] | None = None
 
     def is_over(self, now: float) -> bool:
         """Whether the code is no longer to be used at unix second `now`. A day counts to its end, in UTC."""

@@ -1,0 +1,311 @@
+"""Conditions and values in CEL: what is wrong with one is said when the file is read, and no hit makes one raise."""
+
+import time
+import traceback
+from collections import Counter
+from contextlib import suppress
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from pixeltwin.expressions import AT_ADMISSION, Expression, FaultError, MissingError, Scope, expression_type, plain
+from tests.config.factories import SHOP, problems
+
+CANARY = "a-visitor-s-data"
+EVENT = {
+    "custom_data": {"value": 12.0, "num_items": 2.0, "contents": [{"id": "a", "quantity": 2.0}]},
+    "event_name": "X",
+}
+SEEN = {"event": EVENT, "hit": {"x": "1"}, "el": {"plan": "vip"}, "page": {"query": {"a": "b"}}}
+
+
+def scope(**more: Any) -> Scope:
+    seen = {**SEEN, **more}
+    return Scope(seen.__getitem__, seen)
+
+
+def expression(source: str) -> Expression:
+    return Expression(source, AT_ADMISSION)
+
+
+def refused(source: str) -> str:
+    with pytest.raises(ValueError, match=r".") as error:
+        expression(source)
+    return str(error.value)
+
+
+# What they give.
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ("event.custom_data.value * 0.25", 3.0),
+        ("event.custom_data.value", 12.0),
+        ("event.custom_data.contents.map(c, c.quantity).sum()", 2.0),
+        ('event.custom_data.contents.filter(c, c.id == "a").size()', 1),
+        ('hit.x + "2"', "12"),
+        ('el["plan"]', "vip"),
+        ("has(event.custom_data.coupon)", False),
+        ('hit.x == "1" ? "yes" : "no"', "yes"),
+        ("math.abs(-3)", 3),
+        ('"a,b".split(",")', ["a", "b"]),
+        ("null", None),
+    ],
+)
+def test_an_expression_has_a_plain_value(source, value):
+    assert expression(source).evaluate(scope()) == value
+
+
+@pytest.mark.parametrize(
+    ("source", "holds"),
+    [
+        ("event.custom_data.value > 10.0", True),
+        ("event.custom_data.value > 10", True),
+        ("event.custom_data.num_items == 2.0", True),
+        ("event.custom_data.value < 10.0", False),
+        ('hit.x.matches("[0-9]+")', True),
+        ('"a" in page.query', True),
+        ("event.custom_data.coupon == 'x' || true", True),
+    ],
+)
+def test_a_condition_holds_or_not(source, holds):
+    assert expression(source).holds(scope()) is holds
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["event.custom_data.coupon == 'x'", "hit.nothing == '1'", "event.custom_data.contents[7].id == 'a'", "el.x == ''"],
+)
+def test_what_is_not_there_is_missing_and_holds_of_nothing(source):
+    with pytest.raises(MissingError):
+        expression(source).evaluate(scope())
+    assert expression(source).holds(scope()) is False
+
+
+@pytest.mark.parametrize(
+    "source", ["hit.x > 1.0", "int(hit.x + 'a') == 1", "event.custom_data.value * 2 == 24.0", "hit.x"]
+)
+def test_any_other_failure_is_a_fault_that_repeats_nothing_of_the_hit(source):
+    with pytest.raises(FaultError) as fault:
+        expression(source).holds(scope(hit={"x": CANARY}))
+    assert not isinstance(fault.value, MissingError)
+    assert CANARY not in "".join(traceback.format_exception(fault.value))
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        (1, 1.0),
+        (True, True),
+        ("1", "1"),
+        (None, None),
+        ({"a": [1, {"b": 2}]}, {"a": [1.0, {"b": 2.0}]}),
+        ((1, 2), [1.0, 2.0]),
+    ],
+)
+def test_numbers_are_doubles_throughout(value, seen):
+    made = plain(value)
+    assert (made, type(made)) == (seen, type(seen))
+
+
+# One context per hit.
+
+
+def test_a_variable_is_read_once_for_all_expressions_of_a_hit_and_again_when_it_was_set():
+    read = Counter[str]()
+
+    def see(name: str) -> Any:
+        read[name] += 1
+        return SEEN[name]
+
+    seen = Scope(see, ["event", "hit"])
+    for source in ("event.event_name == 'X'", "hit.x == '1'", "event.custom_data.value > 1.0", "math.abs(1) == 1"):
+        assert expression(source).holds(seen)
+    assert read == {"event": 1, "hit": 1}
+    seen.changed("event", "page")
+    seen.changed("event")
+    assert read == {"event": 1, "hit": 1}
+    assert expression("event.event_name == 'X'").holds(seen)
+    assert read == {"event": 2, "hit": 1}
+
+
+def test_what_no_expression_asks_for_is_not_read():
+    seen = Scope(lambda name: {"x": "1"}, ["hit"])
+    assert expression("hit.x == '1'").holds(seen)
+
+
+# What is wrong with the text.
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        ("event.", "write an expression in CEL; at character"),
+        ("event.x ==", "write an expression in CEL; at character"),
+        ("(1", "write an expression in CEL"),
+        ("evnt.event_name == 'a'", "there is no 'evnt' here"),
+        ("profile.x > 1.0", "there is no 'profile' here"),
+        ("lenght(hit.x) > 1", "There is no function 'lenght'"),
+        ("hit.x.startWith('a')", "did you mean startsWith?"),
+        ("hit.x.matches('(')", "regular expression of RE2"),
+        ("matches(hit.x, '[')", "regular expression of RE2"),
+        ("hit.x.matches(r'(?=a)')", "regular expression of RE2"),
+        ("'a' in el", "name the data element"),
+        ("el[hit.x] == 'a'", "name the data element"),
+        ("1 / 0 == 1", "ZeroDivisionError"),
+        ("'a' + 1.0 == 'a'", "TypeError"),
+        ("x" * 2001, "2000 characters at most"),
+        ("(" * 500 + "1" + ")" * 500, "write an expression in CEL"),
+    ],
+)
+def test_what_can_never_work_is_said_when_the_file_is_read(source, remedy):
+    assert remedy in refused(source)
+
+
+@pytest.mark.parametrize("written", [None, "", " ", 1, True, ["true"], {"cel": "true"}])
+def test_an_expression_is_a_text(written):
+    adapter = TypeAdapter(Annotated[Expression, *expression_type(AT_ADMISSION)])
+    with pytest.raises(ValidationError, match="write an expression in quotes"):
+        adapter.validate_python(written)
+
+
+@pytest.mark.parametrize("written", ["1.0", "'a'", "null"])
+def test_a_condition_is_true_or_false(written):
+    condition = TypeAdapter(Annotated[Expression, *expression_type(AT_ADMISSION, condition=True)])
+    with pytest.raises(ValidationError, match="write a condition"):
+        condition.validate_python(written)
+    assert condition.validate_python("hit.x == '1'").holds(scope())
+
+
+@pytest.mark.parametrize(
+    ("when", "column", "remedy"),
+    [
+        ('"evnt.x == 1.0"', 44, "there is no 'evnt' here"),
+        ("\"hit.x.matchs('a')\"", 44, "did you mean matches?"),
+        ("\"hit.x.matches('(')\"", 44, "regular expression"),
+        ('"1.0 >"', 44, "at character"),
+        ("1.5", 44, "in quotes"),
+    ],
+)
+def test_a_mistake_is_pointed_at_in_the_file(when, column, remedy):
+    text = f"{SHOP}rules:\n  - {{ name: a, then: {{ drop: twin }}, when: {when} }}\n"
+    [problem] = problems(text)
+    assert (problem.line, problem.column, problem.key) == (3, column, "rules[0].when")
+    assert remedy in problem.remedy
+
+
+def test_a_mistake_in_a_value_is_pointed_at_too():
+    text = f"{SHOP}rules:\n  - name: a\n    then: {{ server_event: {{ event_id: {{ cel: 'evnt.x' }} }} }}\n"
+    [problem] = problems(text)
+    assert (problem.line, problem.key) == (4, "rules[0].then.server_event.event_id")
+    assert "there is no 'evnt' here" in problem.remedy
+
+
+# What they ask for.
+
+
+@pytest.mark.parametrize(
+    ("source", "variables", "elements"),
+    [
+        ("hit.x == '1'", {"hit"}, set()),
+        ("event.custom_data.contents.exists(c, c.id == hit.x)", {"event", "hit"}, set()),
+        (
+            'el.plan == "a" && el["customer-id"] == "b" && el[ \'x\' ] == "" && has(el.y)',
+            {"el"},
+            {"plan", "customer-id", "x", "y"},
+        ),
+        ("math.abs(1.0) > 0.0", set(), set()),
+        ("hit.el.x == '1' || 'tunnel.x' == ''", {"hit"}, {"x"}),
+    ],
+)
+def test_an_expression_knows_what_it_asks_for(source, variables, elements):
+    assert expression(source).variables == variables
+    assert expression(source).elements == elements
+
+
+# Hostile data.
+
+TEXTS = st.text() | st.sampled_from(["\ud800", "\0", "9" * 400, "nan", "inf", "(", "-1", "2026-11-25T12:00:00Z", "1h"])
+NUMBERS = st.floats() | st.integers(-(2**70), 2**70) | st.sampled_from([2**63 - 1, -(2**63), 10**30])
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+)
+SOURCES = (
+    "hit.x > 1.0",
+    "hit.x == hit.y",
+    "hit.x + hit.y",
+    "hit.x - hit.y",
+    "hit.x * hit.y",
+    "hit.x / hit.y",
+    "hit.x % hit.y",
+    "-hit.x",
+    "!hit.x",
+    "hit.x < hit.y",
+    "hit.x in hit.y",
+    "hit.x[hit.y]",
+    "hit.x.a.b",
+    "int(hit.x) / int(hit.y)",
+    "int(hit.x) % int(hit.y)",
+    "uint(hit.x) - uint(hit.y)",
+    "double(hit.x)",
+    "string(hit.x)",
+    "bytes(hit.x)",
+    "timestamp(hit.x) - duration(hit.y)",
+    "timestamp(hit.x).getFullYear()",
+    "duration(hit.x) + duration(hit.y)",
+    "size(hit.x)",
+    "string(hit.x).matches(string(hit.y))",
+    "string(hit.x).split(',')",
+    "string(hit.x).replace('a', 'b')",
+    "hit.x.map(a, a + 1.0)",
+    "hit.x.exists(a, a == hit.y)",
+    "hit.x.sum()",
+    "math.abs(int(hit.x))",
+    "type(hit.x)",
+)
+
+
+def known(source: str) -> Expression | None:
+    try:
+        return expression(source)
+    except ValueError:  # not every version of the library has every function
+        return None
+
+
+EXPRESSIONS = tuple(filter(None, map(known, SOURCES)))
+
+
+def test_hostile_data_meets_nearly_all_functions():
+    assert len(EXPRESSIONS) > len(SOURCES) - 3
+
+
+@given(st.fixed_dictionaries({"x": JSON, "y": JSON}))
+def test_no_data_makes_one_raise_anything_but_a_fault(hit):
+    seen = scope(hit=hit)
+    for one in EXPRESSIONS:
+        for ask in (one.evaluate, one.holds):
+            with suppress(FaultError):
+                ask(seen)
+
+
+@pytest.mark.parametrize("depth", [10, 100, 1000])
+def test_deep_json_is_a_value_or_a_fault(depth):
+    node: Any = 1.0
+    for _ in range(depth):
+        node = {"a": [node]}
+    with suppress(FaultError):
+        expression("hit.x.a[0].a[0].a.size() > 0").holds(scope(hit={"x": node}))
+
+
+def test_a_pattern_of_the_hit_s_takes_no_time_to_speak_of():
+    matches = expression("string(hit.x).matches(hit.y)")
+    began = time.perf_counter()
+    for pattern in ("(a*)*b", "(a|a)*c", "a{1000}{1000}", "(x+x+)+y"):
+        with suppress(FaultError):
+            matches.holds(scope(hit={"x": "a" * 20_000, "y": pattern}))
+    assert time.perf_counter() - began < 1
