@@ -73,7 +73,7 @@ def test_a_name_that_nobody_has_given_is_pointed_at(rule, key, found, remedy):
         ("then: { server_event: { event_tme: 1 } }", "then.server_event.event_tme", 41, "'event_time'"),
         ("then: { sample: 200% }", "then.sample", 33, "less than 1"),
         ("then: { custom_data: { json: '[1]' } }", "then.custom_data.json", 46, "a JSON object"),
-        ("then: { test_event: { code: T, until: soon } }", "then.test_event.until", 57, "the last day"),
+        ("then: { test_event: { code: T, until: soon } }", "then.test_event.until", 55, "the last day"),
         ("when: 'profile.x > 1.0', then: { drop: both }", "", 5, "it is late"),
     ],
 )

@@ -12,7 +12,8 @@ import apsw
 
 from pixeltwin.delivery.shares import ends, in_turn, shares
 
-# From one pixel or priority straight to the next: a lane is found in one step, however many items lie in it.
+# From one pixel or priority straight to the next: a lane is found in one step, however many items lie in it. Its `due`
+# is when the first of them is that is under no lease; one statement for all, as it is asked after every commit.
 LANES: Final = """
 WITH RECURSIVE
 pixel (id) AS (
@@ -30,7 +31,13 @@ lane (pixel_id, priority) AS (
     )
     FROM lane WHERE priority IS NOT NULL
 )
-SELECT pixel_id, priority FROM lane WHERE priority IS NOT NULL ORDER BY pixel_id, priority DESC
+SELECT pixel_id, priority, (
+    SELECT due FROM outbox
+    WHERE destination = ?1 AND outbox.pixel_id = lane.pixel_id AND outbox.priority = lane.priority AND deadline > ?2
+        AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?2)
+    ORDER BY due LIMIT 1
+) AS due
+FROM lane WHERE priority IS NOT NULL AND due IS NOT NULL ORDER BY pixel_id, priority DESC
 """
 PARKED: Final = "SELECT pixel_id, until FROM park WHERE destination = ?1 AND until > ?2"
 
@@ -43,7 +50,6 @@ FROM outbox WHERE destination = ?1 AND pixel_id = ?2 AND priority = ?3 AND deadl
 COUNT: Final = "SELECT count(*) FROM (SELECT 1 " + WITHIN + " AND due <= ?4 ORDER BY due DESC LIMIT ?5)"  # noqa: S608 - made of constants
 OLDEST: Final = "SELECT seq " + WITHIN + " AND due <= ?4 ORDER BY due, seq LIMIT ?5"
 NEWEST: Final = "SELECT seq " + WITHIN + " AND due <= ?4 ORDER BY due DESC, seq DESC LIMIT ?5"
-NEXT_DUE: Final = "SELECT due " + WITHIN + " ORDER BY due LIMIT 1"
 NEXT_END: Final = "SELECT min(ends_at) FROM leased WHERE destination = ?1 AND ends_at > ?2"
 
 
@@ -57,7 +63,10 @@ class Lanes:
     def choose(self, destination: str, limit: int, now: float) -> list[int]:
         """The `seq` of what is leased next."""
         parked = self._parked(destination, now)
-        lanes = {pixel: theirs for pixel, theirs in self._lanes(destination).items() if pixel not in parked}
+        lanes: defaultdict[str, list[int]] = defaultdict(list)
+        for pixel, priority, due in self._db.execute(LANES, (destination, now)):
+            if due <= now and pixel not in parked:
+                lanes[pixel].append(priority)
 
         def count(pixel: str, most: int) -> int:
             return self._count(destination, pixel, lanes[pixel], most, now)
@@ -71,22 +80,12 @@ class Lanes:
         """When the destination's next item is or becomes free to lease; infinity when nothing waits."""
         parked = self._parked(destination, now)
         ((ending,),) = self._db.execute(NEXT_END, (destination, now))
-        soonest: float = math.inf if ending is None else ending
-        for pixel, priorities in self._lanes(destination).items():
-            lanes = ((destination, pixel, priority, now) for priority in priorities)
-            dues = [due for lane in lanes for (due,) in self._db.execute(NEXT_DUE, lane)]
-            soonest = min([soonest, *(max(due, parked.get(pixel, due)) for due in dues)])
-        return soonest
+        lanes = self._db.execute(LANES, (destination, now))
+        dues: list[float] = [max(due, parked.get(pixel, due)) for pixel, _, due in lanes]
+        return min([math.inf if ending is None else ending, *dues])
 
     def _parked(self, destination: str, now: float) -> Mapping[str, float]:
         return dict(self._db.execute(PARKED, (destination, now)))
-
-    def _lanes(self, destination: str) -> Mapping[str, Sequence[int]]:
-        """The priorities of each pixel, highest first."""
-        lanes: defaultdict[str, list[int]] = defaultdict(list)
-        for pixel, priority in self._db.execute(LANES, (destination,)):
-            lanes[pixel].append(priority)
-        return lanes
 
     def _count(self, destination: str, pixel: str, priorities: Sequence[int], most: int, now: float) -> int:
         """How many items of the pixel can be leased, `most` at most."""

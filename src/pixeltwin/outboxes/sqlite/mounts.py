@@ -7,23 +7,8 @@ from typing import Final
 
 MOUNTS: Final = Path("/proc/self/mountinfo")
 NETWORK: Final = frozenset(
-    [
-        "afs",
-        "ceph",
-        "cifs",
-        "davfs",
-        "fuse.davfs2",
-        "fuse.glusterfs",
-        "fuse.s3fs",
-        "fuse.sshfs",
-        "lustre",
-        "ncpfs",
-        "nfs",
-        "nfs4",
-        "smb3",
-        "smbfs",
-    ]
-)
+    ("afs", "ceph", "cifs", "davfs", "fuse.davfs2", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "lustre", "ncpfs")
+) | {"nfs", "nfs4", "smb3", "smbfs"}
 
 
 def refuse_network(path: Path) -> None:
