@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
@@ -201,7 +201,7 @@ def test_twins_go_on_time_without_a_source_that_does_not_answer(tmp_path, meta, 
 
 
 def test_keys_that_look_like_sql_find_nobody_and_spoil_nothing(tmp_path, meta):
-    with sqlite3.connect(tmp_path / "crm.db") as database:
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as database, database:
         database.execute("CREATE TABLE customers (id TEXT, em TEXT)")
         database.execute("INSERT INTO customers VALUES ('c-1', ?)", (EMAIL,))
     query = "SELECT id, em FROM customers WHERE id IN :keys"
