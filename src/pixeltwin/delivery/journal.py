@@ -34,7 +34,7 @@ class Record:
     """One hit and its twin.
 
     `hit` is the hit's parameters as they came, decoded, in order. `twin` is the event for Meta, None where there is
-    none; `added` names what it knows and the hit did not (`user_data.em`), `origins` says who set such fields
+    none; `origins` says of what it knows and the hit did not (`user_data.em`) who set that
     (`customers`, `rule margin`), `rules` names the rules that held, `consent` is the visitor's answer and who asked
     (`granted (eu)`), `notes` what is remarkable. `detail` says in one line why the state is what it is: the skip's
     reason, Meta's answer, the error. `relay` says who brings the browser's copy to Meta, or that it was `held` for
@@ -52,7 +52,6 @@ class Record:
     relay: str = "none"
     hit: Sequence[tuple[str, str]] = ()
     twin: Mapping[str, Any] | None = None
-    added: Sequence[str] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
     rules: Sequence[str] = ()
     consent: str = ""

@@ -83,7 +83,6 @@ def _record(
         relay=browsers_copy(admission, relay),
         hit=_shown(hit),
         twin=event.as_json() if event else None,
-        added=tuple(origins),
         origins=origins,
         rules=tuple(ruled.names) if ruled else (),
         consent=f"{verdict.answer} ({verdict.policy})" if verdict.policy else "",

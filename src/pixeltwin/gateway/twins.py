@@ -178,9 +178,7 @@ class Twins:
         record = self._journal.get(draft.record_id)
         before = record.origins if record else {}  # what rules have set when the hit came
         origins = {**before, **dict.fromkeys(recalled, "remembered"), **sealed.origins}
-        self._journal.update(
-            draft.record_id, twin=twin, added=tuple(origins), origins=origins, notes=sealed.notes, rules=sealed.rules
-        )
+        self._journal.update(draft.record_id, twin=twin, origins=origins, notes=sealed.notes, rules=sealed.rules)
         code = sealed.test_event_code or self._test_codes.get(draft.pixel_id, "")
         return Ready(orjson.dumps(twin), code, draft.credential)
 

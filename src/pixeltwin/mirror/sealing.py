@@ -35,10 +35,6 @@ class Sealed:
     test_event_code: str = ""
     ruled: Ruled = field(default_factory=Ruled)
 
-    @property
-    def added(self) -> list[str]:
-        return list(self.origins)
-
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
