@@ -5,7 +5,6 @@
 Each source is asked once for all drafts of a lease; where nobody has a session the first round asks nobody.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from pixeltwin.enrich.source import Profile, Scalar
@@ -21,14 +20,17 @@ class LookUps:
     """`asked` are the sources and keys of the drafts, `sessions` the config's elements that may have sealed some."""
 
     def __init__(self, asked: Iterable[tuple[str, str]], sessions: Sequence[Session]) -> None:
-        self._asked = frozenset(asked)
+        self._asked = _by_source(asked)
         self._sources = {session.source for session in sessions}
-        self._opened = {key: opened for _, key in self._asked if (opened := open_session(key, sessions))}
+        sealed = {key for keys in self._asked.values() for key in keys if is_sealed(key)}
+        self._opened = {key: opened for key in sealed if (opened := open_session(key, sessions))}
+        self._is_plain = not (self._sources or sealed)  # most configs know no sessions, and pay nothing for them
 
     @property
     def unopened(self) -> Mapping[str, int]:
         """By source how many customers nobody can tell: their sessions were sealed with a key that is gone."""
-        return Counter(source for source, key in self._asked if is_sealed(key) and key not in self._opened)
+        counts = {source: sum(map(self._is_unopened, keys)) for source, keys in self._asked.items()}
+        return {source: count for source, count in counts.items() if count}
 
     def of_sessions(self) -> Keys:
         """The first round: whose sessions are these?"""
@@ -36,20 +38,35 @@ class LookUps:
 
     def of_customers(self, sessions: Found) -> Keys:
         """The second: who are these customers? Sources of sessions have had their turn."""
-        names = ((source, self._name(source, key, sessions)) for source, key in self._asked)
-        return _by_source((source, name) for source, name in names if name and source not in self._sources)
+        if self._is_plain:
+            return self._asked
+        others = (source for source in self._asked if source not in self._sources)
+        names = {source: {self._name(source, key, sessions) for key in self._asked[source]} for source in others}
+        return {source: known for source, these in names.items() if (known := {name for name in these if name})}
 
     def profiles(self, found: Found) -> Profiles:
         """What both rounds found."""
-        silent = {source for source, answer in found.items() if answer is None}
-        profiles: dict[str, dict[str, Profile | None]] = {source: {} for source, _ in self._asked}
-        for source, key in self._asked:
+        return {source: self._answers(source, keys, found) for source, keys in self._asked.items()}
+
+    def _answers(self, source: str, keys: set[str], found: Found) -> Mapping[str, Profile | None]:
+        answer = found.get(source, {})
+        if self._is_plain:
+            return dict.fromkeys(keys) if answer is None else answer
+        answers: dict[str, Profile | None] = {}
+        for key in keys:
             name = self._name(source, key, found)
-            if self._session_source(key) in silent or (name and source in silent):
-                profiles[source][key] = None
-            elif name and (profile := (found.get(source) or {}).get(name)):
-                profiles[source][key] = profile
-        return profiles
+            if self._is_silent(key, found) or (name and answer is None):
+                answers[key] = None
+            elif name and answer and name in answer:
+                answers[key] = answer[name]
+        return answers
+
+    def _is_unopened(self, key: str) -> bool:
+        return is_sealed(key) and key not in self._opened
+
+    def _is_silent(self, key: str, found: Found) -> bool:
+        """Whether nobody said whose session it is."""
+        return key in self._opened and found.get(self._opened[key][0].source, {}) is None
 
     def _name(self, source: str, key: str, sessions: Found) -> str | None:
         """What the source is asked for in place of a draft's key; None: there is nobody to ask for.
@@ -65,9 +82,6 @@ class LookUps:
             return sid
         profile = (sessions.get(session.source) or {}).get(sid)
         return _text(profile.facts.get(session.fact)) if profile else None
-
-    def _session_source(self, key: str) -> str | None:
-        return self._opened[key][0].source if key in self._opened else None
 
 
 def open_session(key: str, sessions: Iterable[Session]) -> tuple[Session, str] | None:
