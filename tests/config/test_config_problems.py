@@ -53,7 +53,7 @@ BAD = [
     (SHOP + "outbox: { path: x }", 2, 9, "outbox", "`kind: sqlite`"),
     (SHOP + "outbox: { kind: sqlite, durability: none }", 2, 37, "outbox.durability", "'full'"),
     (SHOP + "outbox: { kind: sqlite, pth: x }", 2, 25, "outbox.pth", "did you mean 'path'"),
-    (SHOP + "elements: { customer_id: { session: uid } }", 2, 26, "elements.customer_id", "signed_cookie"),
+    (SHOP + "elements: { customer_id: { remembered: uid } }", 2, 26, "elements.customer_id", "signed_cookie"),
     (SHOP + ELEMENT.replace("key", "kee"), 2, 26, "elements.customer_id.key", "add `key"),
     (SHOP + ELEMENT.replace("customer_id", "a b"), 2, 13, "elements.a b", "letters, digits"),
     (SHOP + "sources: { crm: { kind: embedded, path: x, key: uid } }", 2, 49, "sources.crm.key", "`elements`"),

@@ -28,7 +28,11 @@ from tests.factories import NOW, PIXEL, hit_query, request
 
 AGENCY = "6543210987654321"
 FBP = "fb.1.1795461790000.1098115397"
-ENV = {"T": "EAAcanary0token1of2the3tests", "PARTNER": "EAApartner0token1of2the3tests"}
+ENV = {
+    "T": "EAAcanary0token1of2the3tests",
+    "PARTNER": "EAApartner0token1of2the3tests",
+    "SESSION_KEY": "a key that seals what waits of sessions",
+}
 SHOP = f'pixels: [{{ name: shop, id: "{PIXEL}", access_token: "${{T}}" }}]\n'
 BOTH = f'{SHOP[:-2]}, {{ name: agency, id: "{AGENCY}", access_token: "${{T}}" }}]\n'
 NO_HEADERS: Mapping[str, str] = {}
@@ -76,9 +80,10 @@ class Line:
         sources: Mapping[str, Source] | None = None,
         store: Memory | None = None,
         relay: Relay = "background",
+        env: Mapping[str, str] = ENV,
     ) -> None:
         self.now = NOW
-        self.config = Config.from_text(text, base=Path(), env=ENV)
+        self.config = Config.from_text(text, base=Path(), env=env)
         self.policy, self.relay = policy_of(self.config), relay
         self.outbox, self.journal = MemoryOutbox(self.clock), Journal()
         self.consents = Consents(self.outbox)

@@ -142,16 +142,16 @@ async def sqlite(folder: Path, servers: Servers, customers: Customers) -> AsyncI
     connection.executemany(f"INSERT INTO customers VALUES(?{', ?' * len(COLUMNS)})", rows)
     connection.commit()
     connection.close()
-    yield Backend(chosen("sql", url="sqlite:///crm.db", query=SQL, **TAKEN), folder, watch=_watch_sql)
+    yield Backend(chosen("sql", url="sqlite:///crm.db", query=SQL, **TAKEN), folder, watch=watch_sql)
 
 
 @asynccontextmanager
 async def postgresql(folder: Path, servers: Servers, customers: Customers) -> AsyncIterator[Backend]:
     await fill_table(servers.postgres, "customers", customers)
-    yield Backend(chosen("sql", url=servers.postgres, query=SQL, **TAKEN), folder, watch=_watch_sql)
+    yield Backend(chosen("sql", url=servers.postgres, query=SQL, **TAKEN), folder, watch=watch_sql)
 
 
-def _watch_sql(source: Any, count: list[str]) -> None:
+def watch_sql(source: Any, count: list[str]) -> None:
     from sqlalchemy import event
 
     engine = source.query._engine.sync_engine
@@ -203,7 +203,7 @@ async def redis_hash(folder: Path, servers: Servers, customers: Customers) -> As
     async with emptied(servers.redis) as client:
         for key, row in customers.items():
             await client.hset(f"c:{key}", mapping=dict(row))
-    yield Backend(chosen("redis", url=servers.redis, prefix="c:", **TAKEN), folder, watch=_watch_redis)
+    yield Backend(chosen("redis", url=servers.redis, prefix="c:", **TAKEN), folder, watch=watch_redis)
 
 
 @asynccontextmanager
@@ -212,7 +212,7 @@ async def redis_json(folder: Path, servers: Servers, customers: Customers) -> As
         for key, row in customers.items():
             await client.set(f"c:{key}", orjson.dumps(row))
     settings = chosen("redis", url=servers.redis, prefix="c:", format="json", **TAKEN)
-    yield Backend(settings, folder, watch=_watch_redis)
+    yield Backend(settings, folder, watch=watch_redis)
 
 
 @asynccontextmanager
@@ -223,7 +223,7 @@ async def emptied(url: str | None) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
-def _watch_redis(source: Any, count: list[str]) -> None:
+def watch_redis(source: Any, count: list[str]) -> None:
     """Counts what is sent at once: one round trip each, but for those that greet the server."""
     make = source.query._client.connection_pool.make_connection
 

@@ -14,7 +14,8 @@ from pixeltwin.config.problems import did_you_mean
 from pixeltwin.consent.verdict import Answer
 from pixeltwin.enrich.profiles import profile_of
 from pixeltwin.enrich.source import Profile
-from pixeltwin.gateway.dry_run import DryRun, Profiles, decide, dry_run
+from pixeltwin.gateway.dry_run import DryRun, decide, dry_run, look_ups_of
+from pixeltwin.gateway.look_ups import Found, Keys, Profiles
 from pixeltwin.kinds import FROZEN
 from pixeltwin.mirror import Policy
 from pixeltwin.pixel.request import HitRequest
@@ -167,8 +168,14 @@ def _told(policy: Policy, around: Around) -> Policy:
 
 def _profiles(around: Around, config: Config, request: HitRequest, policy: Policy) -> Profiles:
     """The rows of the case as sources give them, under the keys that the hit is looked up by."""
-    keys = {name: key for draft in decide(request, policy).drafts for name, key in draft.keys.items()}
-    return {name: {keys[name]: _profile(row, config, name)} for name, row in around.sources.items() if name in keys}
+
+    def ask(wanted: Keys) -> Found:
+        said = {name: around.sources[name] for name in wanted if name in around.sources}
+        return {name: dict.fromkeys(wanted[name], _profile(row, config, name)) for name, row in said.items()}
+
+    look_ups = look_ups_of(decide(request, policy), policy)
+    sessions = ask(look_ups.of_sessions())
+    return look_ups.profiles({**sessions, **ask(look_ups.of_customers(sessions))})
 
 
 def _profile(row: Mapping[str, Any], config: Config, source: str) -> Profile:

@@ -13,10 +13,11 @@ from pixeltwin.cli.differences import code_of_test_event, relayed
 from pixeltwin.cli.hit_lines import read_lines, request_of_url
 from pixeltwin.cli.outbox_work import explain_event
 from pixeltwin.config import Config, load_config
-from pixeltwin.enrich.source import Profile
-from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, consent_of, decide, dry_run
+from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, consent_of, decide, dry_run, look_ups_of
 from pixeltwin.gateway.gateway import open_sources
+from pixeltwin.gateway.look_ups import Found, Keys, Profiles, open_session
 from pixeltwin.gateway.policy import policy_of
+from pixeltwin.mapping.sessions import sessions_of
 from pixeltwin.mirror import PixelPolicy, Policy
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.rules.rows import to_rows
@@ -80,13 +81,17 @@ def _hits_of(path: Path) -> Iterator[HitRequest]:
     return (r for r in recorded_requests(path) if r.path.rstrip("/").endswith("/tr") or r.path.startswith(BRIDGE))
 
 
-async def _looked_up(request: HitRequest, config: Config, policy: Policy) -> Mapping[str, Mapping[str, Profile]]:
+async def _looked_up(request: HitRequest, config: Config, policy: Policy) -> Profiles:
     """What the config's sources really know of the hit's customer."""
     sources = open_sources(config)
+
+    async def ask(wanted: Keys) -> Found:
+        return {name: await sources[name].look_up(keys) for name, keys in wanted.items()}
+
     try:
-        drafts = decide(request, policy).drafts
-        asked = {name: key for draft in drafts for name, key in draft.keys.items()}
-        return {name: await sources[name].look_up([key]) for name, key in asked.items()}
+        look_ups = look_ups_of(decide(request, policy), policy)
+        sessions = await ask(look_ups.of_sessions())
+        return look_ups.profiles({**sessions, **await ask(look_ups.of_customers(sessions))})
     finally:
         for source in sources.values():
             await source.close()
@@ -132,7 +137,13 @@ def _sources(explained: DryRun) -> Iterator[str]:
         for name, key in draft.keys.items():
             asked = name in explained.profiles
             known = "known" if key in explained.profiles.get(name, {}) else "not known"
-            yield f"customer  {name}: {known if asked else 'would be looked up'}"
+            yield f"customer  {_whose(key, explained.policy)}{name}: {known if asked else 'would be looked up'}"
+
+
+def _whose(key: str, policy: Policy) -> str:
+    """By which cookie's session a customer is known, if by any; its id is nobody's business."""
+    opened = open_session(key, sessions_of(policy.elements))
+    return f"session of {opened[0].session}, " if opened else ""
 
 
 def _browsers_copy(explained: DryRun, config: Config | None) -> str:

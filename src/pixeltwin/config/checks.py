@@ -14,7 +14,9 @@ from pixeltwin.config.problems import did_you_mean
 from pixeltwin.config.values import Listen
 from pixeltwin.mapping.element import client_made
 
-SAFE_KEYS: Final = "read it from a signed_cookie or a jwt, or write `trust: unsafe` if you can live with that"
+SAFE_KEYS: Final = (
+    "read it from a signed_cookie or a jwt, or from a session, or write `trust: unsafe` if you can live with that"
+)
 
 type Finding = tuple[Loc, str, str]  # where, what was found, what would work
 
@@ -78,7 +80,7 @@ def _trust(data: Any) -> Iterator[Finding]:
 def _marked_unsafe(data: Any) -> Iterator[Finding]:
     for source, element, loc, kind, is_marked in _client_made_keys(data):
         if is_marked:
-            yield (*loc, "trust"), _danger(source, element, kind), "use signed_cookie or jwt"
+            yield (*loc, "trust"), _danger(source, element, kind), "use signed_cookie, jwt or session"
 
 
 def _danger(source: str, element: str, kind: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from pixeltwin.config.document import Document, Fault, Loc
 from pixeltwin.config.model import Config
 from pixeltwin.config.problems import did_you_mean
+from pixeltwin.config.session_checks import session_findings
 from pixeltwin.consent.places import UNKNOWN
 from pixeltwin.consent.verdict import Answer
 from pixeltwin.rules.matcher import Match
@@ -22,7 +23,8 @@ MONEY: tuple[str, ...] = ("Purchase",)
 
 def check_rules(config: Config, document: Document) -> Iterator[Fault]:
     """Names that nobody has given."""
-    yield from _faults(document, chain(_twice(config), _pixels(config), _elements(config), _verifiers(config)))
+    names = (_twice(config), _pixels(config), _elements(config), _verifiers(config))
+    yield from _faults(document, chain(*names, session_findings(config, _element_names(config))))
 
 
 def doubts_about_rules(config: Config, document: Document) -> Iterator[Fault]:

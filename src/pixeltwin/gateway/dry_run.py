@@ -1,13 +1,13 @@
 """What a gateway would do with one request, without sending, asking or keeping anything."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.consent.verdict import Treatment
-from pixeltwin.enrich.source import Profile
+from pixeltwin.gateway.look_ups import LookUps, Profiles
 from pixeltwin.mapping.origins import origins_of
+from pixeltwin.mapping.sessions import sessions_of
 from pixeltwin.mirror import Admission, Draft, Policy, Sealed, Unsent, admit, admit_openbridge, seal, unverified
 from pixeltwin.pixel.hit import parse_hit
 from pixeltwin.pixel.request import HitRequest
@@ -15,7 +15,6 @@ from pixeltwin.pixel.skip import Reason, Skip
 
 BRIDGE = "/events"
 
-type Profiles = Mapping[str, Mapping[str, Profile]]  # by source and customer's key
 type End = Sealed | Unsent | Reason
 
 
@@ -104,6 +103,12 @@ def dry_run(request: HitRequest, policy: Policy, profiles: Profiles | None = Non
     return DryRun(request, admission, policy, ends, known)
 
 
+def look_ups_of(admission: Admission, policy: Policy) -> LookUps:
+    """The look-ups that would be made for a hit."""
+    asked = (pair for draft in admission.drafts for pair in draft.keys.items())
+    return LookUps(asked, sessions_of(policy.elements))
+
+
 def any_pixel(request: HitRequest, policy: Policy) -> Policy:
     """The policy, with whatever pixel the hit names as one of ours."""
     if request.path.startswith(BRIDGE):
@@ -116,7 +121,7 @@ def any_pixel(request: HitRequest, policy: Policy) -> Policy:
 
 
 def _end(draft: Draft, policy: Policy, profiles: Profiles, now: float) -> End:
-    known = {name: profiles[name][key] for name, key in draft.keys.items() if key in profiles.get(name, {})}
+    known = {name: profile for name, key in draft.keys.items() if (profile := profiles.get(name, {}).get(key))}
     if unverified(draft, known):
         return Reason.NOT_VERIFIED
     return seal(draft, known, policy, now)

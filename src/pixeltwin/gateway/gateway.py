@@ -23,6 +23,7 @@ from pixeltwin.gateway.items import Relay, items_of, twin_item
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.relays import Relays
 from pixeltwin.gateway.twins import Twins
+from pixeltwin.mapping.sessions import sessions_of
 from pixeltwin.mirror import Admission, Decide, Draft, Ingested, admit, admit_ingest
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
@@ -286,7 +287,14 @@ async def _open_memory(config: Config) -> Memory | None:
 
 
 def open_sources(config: Config) -> dict[str, Source]:
-    """The config's sources by name. Raises `OSError` when one cannot be used."""
-    return {
-        name: kinds.module_of(settings).open_source(settings, config.base) for name, settings in config.sources.items()
-    }
+    """The config's sources by name. Raises `OSError` when one cannot be used.
+
+    One of sessions remembers no answer unless it is told to: a login, and a logout, count for the next event.
+    """
+    uncached = {session.source for session in sessions_of(config.elements)}
+    opened = {}
+    for name, settings in config.sources.items():
+        if name in uncached and "cache" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"cache": None})
+        opened[name] = kinds.module_of(settings).open_source(settings, config.base)
+    return opened

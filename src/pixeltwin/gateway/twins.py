@@ -17,6 +17,8 @@ from pixeltwin.delivery.worker import Prepared, Ready
 from pixeltwin.enrich import memory
 from pixeltwin.enrich.memory import Memory, Remembered
 from pixeltwin.enrich.source import Profile, Source
+from pixeltwin.gateway.look_ups import Found, Keys, LookUps, Profiles
+from pixeltwin.mapping.sessions import sessions_of
 from pixeltwin.mirror import Draft, Policy, Sealed, seal, unverified
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.rules.ruleset import Ruled
@@ -24,8 +26,6 @@ from pixeltwin.telemetry import LOOKUPS, RULE_ERRORS, RULES, TWINS, log
 
 ENRICH_RETRY: Final = 2.0  # seconds
 ORDER_RETRY: Final = 15.0  # seconds; a shop's own processing takes longer than a look-up
-
-type Profiles = Mapping[str, Mapping[str, Profile] | None]  # by source and key; None: the source did not answer
 
 UNREADABLE: Final = Refused("the outbox holds a draft that cannot be read")
 NOT_GRANTED: Final = Dropped(Reason.CONSENT_UNKNOWN)
@@ -67,6 +67,7 @@ class Twins:
         self._identity = config.identity
         self._policy = policy
         self._sources = sources
+        self._sessions = sessions_of(policy.elements)
         self._journal = journal
         self._store = store
         self._clock = clock
@@ -124,12 +125,17 @@ class Twins:
             log.warning("nothing could be remembered", error=str(error))
 
     async def _look_up_all(self, drafts: Iterable[Draft]) -> Profiles:
-        """What every source knows, all of them asked at once."""
-        wanted: dict[str, set[str]] = {}
-        for draft in drafts:
-            for name, key in draft.keys.items():
-                if name in self._sources:
-                    wanted.setdefault(name, set()).add(key)
+        """What every source knows: those of sessions are asked first, then all others at once."""
+        asked = ((name, key) for draft in drafts for name, key in draft.keys.items() if name in self._sources)
+        look_ups = LookUps(asked, self._sessions)
+        for name, count in look_ups.unopened.items():
+            LOOKUPS.labels(name, "miss").inc(count)
+            log.warning("sessions were sealed with a key that is gone", source=name, sessions=count)
+        sessions = await self._ask(look_ups.of_sessions())
+        customers = await self._ask(look_ups.of_customers(sessions))
+        return look_ups.profiles({**sessions, **customers})
+
+    async def _ask(self, wanted: Keys) -> Found:
         found = await asyncio.gather(*(self._look_up(name, keys) for name, keys in wanted.items()))
         return dict(zip(wanted, found, strict=True))
 
@@ -148,8 +154,8 @@ class Twins:
     def _seal(self, opened: Opened, profiles: Profiles) -> Prepared:
         item, draft = opened.item, opened.draft
         asked = {name: key for name, key in draft.keys.items() if name in profiles}
-        silent = [name for name in asked if profiles[name] is None]
-        known = {name: found[key] for name, key in asked.items() if (found := profiles[name]) and key in found}
+        silent = [name for name, key in asked.items() if key in profiles[name] and profiles[name][key] is None]
+        known = {name: profile for name, key in asked.items() if (profile := profiles[name].get(key))}
         if missing := unverified(draft, known):
             return self._wait_for_order(item, missing, is_asked=missing in asked, is_silent=missing in silent)
         if silent and self._clock() - item.appended_at < self._waits.wait:

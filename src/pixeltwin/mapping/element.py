@@ -2,7 +2,7 @@
 
 Every kind finds a text in its own way; what comes after is the same for all of them, and lives here:
 
-    find ─ pattern ─ transforms ─ default
+    find ─ pattern ─ transforms ─ seal, if it is a credential ─ default
 
 Values are bounded and clean after each step (`fit`): they become keys of look-ups, many in one query, and one bad
 text must not spoil the query for the others.
@@ -135,7 +135,11 @@ class ElementSettings(KindSettings):
         for transform in self.transforms:
             if value is not None:
                 value = fit(transform.apply(value))
-        return self.default if value is None else value
+        return self.default if value is None else self.sealed(value)
+
+    def sealed(self, value: str) -> str | None:
+        """The value as it may be kept: itself, but for kinds whose values are credentials."""
+        return value
 
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
         """What the kind finds. Never raises for what a request holds; a blank text is nothing."""

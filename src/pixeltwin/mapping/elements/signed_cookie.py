@@ -8,50 +8,36 @@ An unsigned cookie would let anyone attach other people's data to their own devi
 import hashlib
 import hmac
 import re
-from typing import Annotated, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_core import PydanticKnownError
-
-from pixeltwin.mapping.element import ElementSettings, Example
+from pixeltwin.mapping.element import Example
+from pixeltwin.mapping.keyed import KeyedElement
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 
 SIGNED: Final = re.compile(r"([\w-]{1,128})\.(\d{1,12})\.([0-9a-f]{64})", re.ASCII)
 
-Key = Annotated[SecretStr, Field(min_length=1)]  # with an empty key anyone could sign
 
-
-class Settings(ElementSettings):
+class Settings(KeyedElement):
     """`signed_cookie` is the cookie's name, `key` what the shop signs it with, `keys` several while one is replaced."""
 
     TRUSTED: ClassVar[bool] = True
 
     kind: Literal["signed_cookie"]
     signed_cookie: str
-    keys: tuple[Key, ...] = ()
-    key: Annotated[Key | None, Field(validate_default=True)] = None
-
-    @field_validator("key")
-    @classmethod
-    def _or_keys(cls, key: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if key is None and not info.data.get("keys", True):
-            raise PydanticKnownError("missing")
-        return key
 
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
         """The subject, when the signature holds and has not expired."""
         found = SIGNED.fullmatch(request.cookies().get(self.signed_cookie, ""))
         if not found or int(found[2]) < request.received_at:
             return None
-        keys = (self.key, *self.keys) if self.key else self.keys
-        signatures = [self._signature(found[1], found[2], key) for key in keys]
+        signatures = [self._signature(found[1], found[2], key) for key in self.secrets]
         holds = [hmac.compare_digest(found[3], signature) for signature in signatures]
         return found[1] if any(holds) else None
 
-    def _signature(self, subject: str, expiry: str, key: SecretStr) -> str:
+    def _signature(self, subject: str, expiry: str, key: bytes) -> str:
         signed = f"{self.signed_cookie}={subject}.{expiry}".encode()
-        return hmac.new(key.get_secret_value().encode(), signed, hashlib.sha256).hexdigest()
+        return hmac.new(key, signed, hashlib.sha256).hexdigest()
 
 
 EXAMPLES: Final = (
