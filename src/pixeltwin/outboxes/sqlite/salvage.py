@@ -127,7 +127,7 @@ def _connect(path: Path) -> apsw.Connection:
         db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         db.pragma("cell_size_check", True)
         for table in ("outbox", "dead"):
-            db.execute(_reading(table))  # nothing is read yet but the schema
+            db.execute(f"{_reading(table)} LIMIT 0", (END,))  # nothing is read but the schema
         undo.pop_all()
         return db
 
