@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -31,7 +32,7 @@ from pixeltwin.delivery.outbox import (
 )
 from pixeltwin.outboxes import sqlite
 from pixeltwin.outboxes.sqlite import lanes, letters, pages
-from pixeltwin.outboxes.sqlite.file import VERSION, connect
+from pixeltwin.outboxes.sqlite.file import SCHEMA, VERSION, connect
 from pixeltwin.outboxes.sqlite.sharing import acquire, release
 from pixeltwin.outboxes.sqlite.store import LATE, OLDEST, PURGE, RELEASE, Store
 
@@ -407,6 +408,22 @@ async def test_letters_of_older_files_are_kept_and_counted(version_1: Path, tmp_
     await outbox.close()
 
 
+async def test_what_the_disk_had_changed_before_a_migration_is_known_afterwards(
+    version_2: Path, tmp_path: Path
+) -> None:
+    """In a file of version 3 a checksum is the payload's alone."""
+    with contextlib.closing(apsw.Connection(str(version_2))) as db:
+        db.execute(SCHEMA[2])
+        db.pragma("user_version", 3)
+        checksums = [(zlib.crc32(b"a"), 7), (zlib.crc32(b"not b"), 8)]
+        db.executemany("UPDATE outbox SET checksum = ? WHERE seq = ?", checksums)
+    outbox = await open_outbox(tmp_path)
+    assert await outbox.release("1", ANN) == 1
+    assert await names(outbox) == ["a"]
+    assert [letter.payload for letter in await outbox.letters() if letter.reason == CORRUPT] == [b"b"]
+    await outbox.close()
+
+
 def test_a_migrated_file_is_made_like_a_new_one(version_1: Path, tmp_path: Path) -> None:
     def tables(path: Path) -> list[Any]:
         with contextlib.closing(connect(path)) as db:
@@ -428,6 +445,17 @@ def test_newer_schema_is_refused_untouched(path: Path, tmp_path: Path) -> None:
         db.pragma("user_version", VERSION + 1)
     before = path.read_bytes()
     with pytest.raises(OSError, match=f"newer pixeltwin .schema {VERSION + 1}, this one knows {VERSION}.; upgrade"):
+        asyncio.run(open_outbox(tmp_path))
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_a_newer_pixeltwin_had_open_is_refused_untouched(path: Path, tmp_path: Path) -> None:
+    """Its schema is higher than ours because it is newer, not because the disk has changed it."""
+    with contextlib.closing(connect(path)) as db:
+        db.pragma("user_version", VERSION + 1)
+    path.with_name("outbox.db.lock").write_text(f"closed {VERSION + 1}\n")
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="newer pixeltwin"):
         asyncio.run(open_outbox(tmp_path))
     assert path.read_bytes() == before
 

@@ -2,14 +2,14 @@
 
 import zlib
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 # What the header of every file of ours has in common, by offset: the format's name and the page size, how it is laid
 # out, the schema's format, the text encoding (https://www.sqlite.org/fileformat.html#the_database_header).
 HEADER: Final = {0: b"SQLite format 3\0\x10\x00", 20: b"\0\x40\x20\x20", 44: b"\0\0\0\4", 56: b"\0\0\0\1"}
-DAMAGE: Final = (apsw.CorruptError, apsw.NotADBError)
+DAMAGE: Final = (apsw.CorruptError, apsw.NotADBError, UnicodeDecodeError)
 UNREADABLE: Final = (apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS)
 
 
@@ -37,6 +37,13 @@ def check(db: apsw.Connection) -> None:
     answers = [str(answer) for (answer,) in db.execute("PRAGMA quick_check(1)")]
     if answers != ["ok"]:
         raise apsw.CorruptError(answers[0])
+
+
+def has_types(destination: Any, pixel_id: Any, key: Any, subject: Any, payload: Any) -> bool:
+    """Whether these can be a row's at all: SQLite checks what is written, not what it reads."""
+    texts, blobs = (destination, pixel_id), (key, subject)
+    is_text, is_blob = all(isinstance(it, str) for it in texts), all(isinstance(it, bytes | None) for it in blobs)
+    return is_text and is_blob and isinstance(payload, bytes)
 
 
 def checksum_of(destination: str, pixel_id: str, key: bytes | None, subject: bytes | None, payload: bytes) -> int:

@@ -93,7 +93,7 @@ class Keeper:
             self._leases = self.store.leases()
         try:
             with os_errors(self._path):
-                self._db.close(True)
+                self._close_as_it_is()
                 self._db = self._salvaged(VERSION) if is_damaged else self._open()
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                 self.store.use(self._db, self._leases)
@@ -102,6 +102,12 @@ class Keeper:
             self._mend_at = 2 * time.monotonic() - began  # it takes half of the time at most
         else:
             self.trouble = ""
+
+    def _close_as_it_is(self) -> None:
+        """Without bringing the log into the file: what the log lacks is told by its checksums when it is read again."""
+        with suppress(apsw.ConnectionClosedError):
+            self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        self._db.close(True)
 
     def _open(self) -> apsw.Connection:
         finish(self._path)

@@ -22,7 +22,7 @@ from typing import Any, Final
 import apsw
 
 from pixeltwin.delivery.outbox import KEEP_LETTERS, REPEATABLE, Tally
-from pixeltwin.outboxes.sqlite.checks import checksum_of
+from pixeltwin.outboxes.sqlite.checks import checksum_of, has_types
 from pixeltwin.outboxes.sqlite.file import CHECKED_FROM, HURRY, connect, sync_folder
 from pixeltwin.outboxes.sqlite.tallies import letters, waiting
 
@@ -226,13 +226,10 @@ def _insert(db: apsw.Connection, table: str, columns: str, rows: Iterable[tuple[
 
 def _is_whole(row: tuple[Any, ...], *, checked: bool) -> bool:
     """Whether the row is as it was written, as far as its checksum tells; older files have but the payload's."""
-    _, destination, pixel_id, key, subject, payload, checksum, *_ = row
-    texts, blobs = (destination, pixel_id), (key, subject, payload)
-    if not (all(isinstance(one, str) for one in texts) and all(isinstance(one, bytes | None) for one in blobs)):
+    (_, *given, checksum), payload = row[:7], row[5]
+    if not has_types(*given):
         return False
-    if payload is None or (checked and checksum is None):
-        return False
-    return checksum == checksum_of(*texts, *blobs) or (not checked and checksum in (None, zlib.crc32(payload)))
+    return checksum == checksum_of(*given) or (not checked and checksum in (None, zlib.crc32(payload)))
 
 
 def _is_count(row: tuple[Any, ...]) -> bool:

@@ -19,7 +19,7 @@ from pixeltwin.telemetry import OUTBOX_FAULTS, log
 
 MAX_SIZE: Final = 4 << 30  # bytes; or half of what the disk has for it, where that is less: a salvage needs as much
 KEEP_FREE: Final = 512_000_000  # bytes of the disk; or an eighth of it, where that is less
-BALLAST: Final = 64 << 20  # bytes; or a sixteenth of the bound, where that is less
+BALLAST: Final = 64 << 20  # bytes; or a sixteenth of the bound or of half the disk, where that is less
 LOOK_EVERY: Final = 1.0  # seconds between looks for room for a new ballast
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -33,7 +33,7 @@ class Limits:
 
 
 class Space:
-    """The room of one file. Everything but `limit` belongs to the thread that writes."""
+    """The room of one file. Everything but `limit` belongs to the thread that writes. `fill`: what was seen last."""
 
     def __init__(self, path: Path, limits: Limits) -> None:
         self._path = path
@@ -45,14 +45,13 @@ class Space:
         self.limit(limits)
 
     def limit(self, limits: Limits) -> None:
-        """Decide about the bound, by what is free at present."""
-        disk, size = os.statvfs(self._path.parent), _size(self._path)
-        reach = size + disk.f_bavail * disk.f_frsize  # how long the file could get
-        self.keep_free = min(limits.keep_free, disk.f_blocks * disk.f_frsize // 8)
-        self.bound = min(limits.max_size, reach // 2)
-        self._ballast_size = min(BALLAST, self.bound // 16)
-        if self.bound < limits.max_size:
-            log.warning("the outbox gets half of what its disk has room for", outbox=str(self._path), bytes=self.bound)
+        """Keep to these limits from now on."""
+        disk = os.statvfs(self._path.parent)
+        whole = disk.f_blocks * disk.f_frsize
+        self._max_size, self._keep_free = limits.max_size, min(limits.keep_free, whole // 8)
+        self._ballast_size = min(BALLAST, limits.max_size // 16, whole // 32)
+        if (bound := self._bound(_size(self._path), self._free())) < limits.max_size:
+            log.warning("the outbox has less room than max_size on its disk", outbox=str(self._path), bytes=bound)
 
     def look(self, db: apsw.Connection) -> float:
         """How full the file is, its open transaction included: from 1 on there is room for nothing."""
@@ -62,19 +61,22 @@ class Space:
         return self.fill
 
     def _measure(self, db: apsw.Connection) -> float:
-        free = self._free()
-        if free < self.keep_free:
+        if (free := self._free()) < self._keep_free:
             return FULL
         page, pages, unused = (db.pragma(name) for name in ("page_size", "page_count", "freelist_count"))
-        bound = min(self.bound, pages * page + free - self.keep_free)
-        return float((pages - unused) * page / bound) if bound > 0 else FULL
+        return float((pages - unused) * page / self._bound(pages * page, free))
+
+    def _bound(self, size: int, free: int) -> int:
+        """How big a file of that size may get."""
+        return max(1, min(self._max_size, (size + free) // 2, size + free - self._keep_free))
 
     def make_ballast(self) -> None:
         """Lay the ballast down. Where there is no room for it the disk is full."""
         if _size(self._ballast) == self._ballast_size:
             self._is_spent = False
             return
-        self._is_spent = self._free() < self.keep_free + self._ballast_size or not self._lay_down()
+        self._ballast.unlink(missing_ok=True)
+        self._is_spent = self._free() < self._keep_free + self._ballast_size or not self._lay_down()
 
     def give_up_ballast(self) -> bool:
         """Make room on a full disk; False when that was done already."""

@@ -35,7 +35,7 @@ from pixeltwin.delivery.outbox import (
     Waiting,
 )
 from pixeltwin.delivery.shedding import is_shed
-from pixeltwin.outboxes.sqlite.checks import checksum_of
+from pixeltwin.outboxes.sqlite.checks import checksum_of, has_types
 from pixeltwin.outboxes.sqlite.lanes import Lanes
 from pixeltwin.outboxes.sqlite.letters import Letters
 from pixeltwin.outboxes.sqlite.pages import page
@@ -250,6 +250,8 @@ class Store:
         for row in list(self._db.execute(READ_TAKEN, (token,))):
             seq, destination, pixel_id, key, subject, payload, checksum, *rest = row
             attempts, appended_at, held, priority, deadline = rest
+            if not has_types(destination, pixel_id, key, subject, payload):
+                raise apsw.CorruptError(f"item {seq} is none")
             if checksum != checksum_of(destination, pixel_id, key, subject, payload):
                 self._lose(seq)
                 self._letters.bury(seq, now, CORRUPT)
