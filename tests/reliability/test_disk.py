@@ -126,6 +126,22 @@ async def test_an_outbox_opens_on_a_full_disk(small_disk: Path) -> None:
     await outbox.close()
 
 
+async def test_on_a_full_disk_a_damaged_outbox_is_salvaged_as_far_as_there_is_room(small_disk: Path) -> None:
+    outbox = await open_outbox(small_disk)
+    before = await append(outbox, named("before", 500))
+    await outbox.close()
+    with (small_disk / "data/outbox.db").open("rb+") as file:
+        file.write(bytes(100))
+    use_up(small_disk)
+    outbox = await open_outbox(small_disk)
+    tally = (await outbox.tally())[CAPI]
+    names = await drain(outbox)
+    assert 50 <= len(names) < 500
+    assert set(names) < set(before)
+    assert (tally.accepted, tally.lost) == (500, 500 - len(names))
+    await outbox.close()
+
+
 async def test_nothing_is_taken_while_the_disk_has_less_than_must_stay_free(small_disk: Path) -> None:
     """An eighth of it: somebody else needs the disk too."""
     outbox = await open_outbox(small_disk)

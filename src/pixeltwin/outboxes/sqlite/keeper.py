@@ -19,7 +19,7 @@ from pixeltwin.delivery.shedding import FULL
 from pixeltwin.outboxes.sqlite.checks import DamagedError, is_damage
 from pixeltwin.outboxes.sqlite.file import VERSION, connect
 from pixeltwin.outboxes.sqlite.marks import Mark, read_mark, write_mark
-from pixeltwin.outboxes.sqlite.salvage import finish, forget, salvage
+from pixeltwin.outboxes.sqlite.salvage import Salvaged, finish, forget, salvage
 from pixeltwin.outboxes.sqlite.space import Limits, Space
 from pixeltwin.outboxes.sqlite.store import LeasedRow, Store
 from pixeltwin.sqlite_file import os_errors
@@ -137,8 +137,7 @@ class Keeper:
         """A connection to what could be salvaged. Raises OSError."""
         if self._salvage_at and time.monotonic() < self._salvage_at:
             raise OSError(errno.EIO, "it was damaged again at once", str(self._path))
-        with os_errors(self._path):
-            done = salvage(self._path, version)
+        done = self._salvage(version)
         self._salvage_at = time.monotonic() + BETWEEN_SALVAGES
         OUTBOX_FAULTS.labels(str(self._path), "damaged").inc()
         log.error(
@@ -153,3 +152,14 @@ class Keeper:
         db = connect(self._path)
         write_mark(self._lock, Mark(VERSION, is_open=True))
         return db
+
+    def _salvage(self, version: int) -> Salvaged:
+        """Salvage the file, should the disk be full with the ballast's room."""
+        try:
+            with os_errors(self._path):
+                return salvage(self._path, version)
+        except OSError:
+            if not self.space.give_up_ballast():
+                raise
+        with os_errors(self._path):
+            return salvage(self._path, version)

@@ -30,7 +30,8 @@ BESIDE: Final = ("-wal", "-shm", "")  # the log first: it must never meet anothe
 PATIENCE: Final = 10_000  # rows to look for one by one in what cannot be read; then in growing steps
 END: Final = 1 << 62  # above every seq
 LEAP: Final = 1_000_000  # no seq of a lost item is given again: somebody may hold a lease on it
-AT_ONCE: Final = 1000  # rows in a transaction
+LEAVE_FREE: Final = 8 << 20  # bytes of the disk; or half of what is free, where that is less
+AT_ONCE: Final = 20  # rows in a transaction: few, as it may take the last room of a disk
 
 COMMON: Final = "seq, destination, pixel_id, key, subject, payload, checksum, held, priority, deadline, attempts"
 COLUMNS: Final = {
@@ -39,6 +40,11 @@ COLUMNS: Final = {
 }
 IN_FIRST_PAGE: Final = ("outbox", "dead", "seen", "tally", "sqlite_sequence")
 UNLIKE: Final = b"\0\0\0\1"  # as the change counter: SQLite takes the file's length from the file then
+
+REMEMBER: Final = """
+INSERT OR IGNORE INTO seen SELECT destination, pixel_id, key, appended_at FROM {} WHERE key IS NOT NULL
+"""
+COUNT: Final = "SELECT destination, count(*) FROM {} GROUP BY destination"
 
 # Anything that a row of a damaged file can do to its reader.
 FAULTS: Final = (apsw.Error, UnicodeDecodeError, OverflowError)
@@ -61,20 +67,28 @@ def salvage(path: Path, version: int) -> Salvaged:
     On a full disk the new file has what there was room for.
     """
     new = _beside(path, ".salvaging")
-    for suffix in BESIDE:
-        Path(f"{new}{suffix}").unlink(missing_ok=True)
-    with closing(connect(new)) as db:
-        db.pragma("synchronous", "off")  # nobody relies on it before it is complete
-        with ExitStack() as stack, suppress(apsw.FullError):
-            old = stack.enter_context(_opened(path))
-            _copy(old, db, checked=version >= CHECKED_FROM)
-        counted = _count(path, db)
-        db.pragma("synchronous", "full")
-        db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    os.rename(new, _beside(path, ".salvaged"))
+    try:
+        counted = _fill(new, path, checked=version >= CHECKED_FROM)
+        os.rename(new, _beside(path, ".salvaged"))
+    finally:
+        for suffix in BESIDE:
+            Path(f"{new}{suffix}").unlink(missing_ok=True)
     sync_folder(path.parent)
-    aside = finish(path)
-    return replace(counted, aside=aside or path)
+    return replace(counted, aside=finish(path) or path)
+
+
+def _fill(new: Path, path: Path, *, checked: bool) -> Salvaged:
+    """Make the new file from what can be read of the old one."""
+    new.unlink(missing_ok=True)
+    with closing(connect(new)) as db:
+        db.pragma("journal_mode", "memory")  # a log would take room
+        db.pragma("synchronous", "off")  # nobody relies on the file before it is complete
+        with suppress(apsw.FullError), _opened(path) as old:
+            _copy(old, db, min(_free(new) // 2, LEAVE_FREE), checked=checked)
+        counted = _count(path, db)
+    with new.open("rb+") as file:
+        os.fsync(file.fileno())
+    return counted
 
 
 def finish(path: Path) -> Path | None:
@@ -96,6 +110,11 @@ def forget(path: Path, now: float) -> None:
     for old in path.parent.glob(f"{path.name}.damaged-*"):
         if old.stat().st_mtime < now - KEEP_LETTERS:
             old.unlink()
+
+
+def _free(path: Path) -> int:
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize
 
 
 def _beside(path: Path, suffix: str) -> Path:
@@ -193,31 +212,32 @@ def _both_ways(db: apsw.Connection, table: str, columns: tuple[str, ...]) -> Ite
 # Writing what was read
 
 
-def _copy(old: apsw.Connection, db: apsw.Connection, *, checked: bool) -> None:
-    """Copy what can be trusted, what matters most first. Raises apsw.FullError, with some copied."""
+def _copy(old: apsw.Connection, db: apsw.Connection, floor: int, *, checked: bool) -> None:
+    """Copy what can be trusted, the counts and what waits first. Raises apsw.FullError, with some copied."""
     last = _last(old)
+    counts = filter(_is_count, _both_ways(old, "tally", ("destination", "what")))
+    _insert(db, floor, "tally", "destination, what, number", counts)
+    try:
+        for table in ("outbox", "dead"):
+            found = (row for row in _rows(old, table, last) if _is_whole(row, checked=checked))
+            _insert(db, floor, table, COLUMNS[table], found)
+    finally:
+        db.execute(HURRY, (REPEATABLE,))  # the log may lack its end, and say that something waits which was delivered
+        db.execute("DELETE FROM dead WHERE seq IN (SELECT seq FROM outbox)")
+        _leap(db, last)
+    seen = _both_ways(old, "seen", ("destination", "pixel_id", "key"))
+    _insert(db, floor, "seen", "destination, pixel_id, key, at", seen)
     for table in ("outbox", "dead"):
-        found = (row for row in _rows(old, table, last) if _is_whole(row, checked=checked))
-        _insert(db, table, COLUMNS[table], found)
-    db.execute(HURRY, (REPEATABLE,))  # the log may lack its end, and say that something waits which was delivered
-    db.execute("DELETE FROM dead WHERE seq IN (SELECT seq FROM outbox)")
-    _leap(db, last)
-    _insert(
-        db, "tally", "destination, what, number", filter(_is_count, _both_ways(old, "tally", ("destination", "what")))
-    )
-    _insert(db, "seen", "destination, pixel_id, key, at", _both_ways(old, "seen", ("destination", "pixel_id", "key")))
-    for table in ("outbox", "dead"):
-        db.execute(
-            "INSERT OR IGNORE INTO seen "  # noqa: S608 - constants
-            f"SELECT destination, pixel_id, key, appended_at FROM {table} WHERE key IS NOT NULL"
-        )
+        db.execute(REMEMBER.format(table))
 
 
-def _insert(db: apsw.Connection, table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> None:
+def _insert(db: apsw.Connection, floor: int, table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> None:
     """Insert the rows that the table can hold."""
     places = ", ".join("?" * len(columns.split(",")))
     statement = f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - constants
     for some in batched(rows, AT_ONCE, strict=False):
+        if _free(Path(db.filename)) < floor:
+            raise apsw.FullError("what is left of the disk is needed to go on working")
         with db:
             for row in some:
                 with suppress(apsw.ConstraintError):
@@ -248,7 +268,7 @@ def _leap(db: apsw.Connection, last: int) -> None:
 
 def _count(path: Path, db: apsw.Connection) -> Salvaged:
     """Make the tallies agree with what there is."""
-    there = {table: Counter(dict(db.execute(_COUNT.format(table)))) for table in ("outbox", "dead")}
+    there = {table: Counter(dict(db.execute(COUNT.format(table)))) for table in ("outbox", "dead")}
     counts: dict[str, dict[str, int]] = {name: {} for name in (*there["outbox"], *there["dead"])}
     for destination, what, number in db.execute("SELECT destination, what, number FROM tally"):
         counts.setdefault(destination, {})[what] = number
@@ -259,9 +279,6 @@ def _count(path: Path, db: apsw.Connection) -> Salvaged:
         lost_items, lost_letters = lost_items + max(0, items), lost_letters + max(0, dead)
         _write(db, name, _agreeing(before, items, dead))
     return Salvaged(path, there["outbox"].total(), there["dead"].total(), lost_items, lost_letters)
-
-
-_COUNT: Final = "SELECT destination, count(*) FROM {} GROUP BY destination"
 
 
 def _agreeing(tally: Tally, items: int, dead: int) -> Tally:
