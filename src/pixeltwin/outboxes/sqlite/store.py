@@ -6,6 +6,7 @@ arrives as an argument.
 
 import math
 import secrets
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ from pixeltwin.delivery.outbox import (
     Tally,
     Waiting,
 )
-from pixeltwin.delivery.shedding import is_shed
+from pixeltwin.delivery.shedding import FULL, is_shed
 from pixeltwin.outboxes.sqlite.checks import checksum_of, has_types
 from pixeltwin.outboxes.sqlite.lanes import Lanes
 from pixeltwin.outboxes.sqlite.letters import Letters
@@ -44,7 +45,8 @@ from pixeltwin.outboxes.sqlite.tallies import Tallies, letters, waiting
 
 FORGET_EVERY: Final = 60.0  # seconds; what has expired is no duplicate before it is deleted, so this is housekeeping
 FORGET_AT_ONCE: Final = 1000  # keys, some 5 ms: the commands of the same transaction wait for it
-LOOK_AFTER: Final = 256 << 10  # bytes that a transaction appends between looks at how much room there is
+LOOK_AFTER: Final = 256 << 10  # bytes that are appended between looks at how much room there is
+LOOK_EVERY: Final = 0.02  # seconds between them at most: a look costs as much as the rest of a small transaction
 
 type LeasedRow = tuple[int, str, str, str, float]
 
@@ -162,7 +164,7 @@ class Store:
         self._db = db
         self._told = "full"
         self._fill = 0.0
-        self._until_look = 0
+        self._until_look, self._look_at = 0, 0.0
         self._lanes = Lanes(db)
         self._tallies = Tallies(db)
         self._letters = Letters(db, self._tallies)
@@ -175,7 +177,8 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All or nothing, and on the disk at the end of the block."""
         self._tell_synchronous()
-        self._until_look = 0
+        if time.monotonic() >= self._look_at:
+            self._until_look = 0
         self._db.execute("BEGIN")
         try:
             yield
@@ -184,10 +187,13 @@ class Store:
             self._db.execute("COMMIT")
         except BaseException:
             self._tallies.forget()
+            self._until_look = 0
             if self._db.in_transaction:  # after some errors, a full disk for one, SQLite has rolled back by itself
                 self._db.execute("ROLLBACK")
             raise
         self.commits += wrote
+        if self._space and self._space.fill >= FULL:  # nothing may be appended before somebody hears that it is over
+            self._space.look(self._db)
 
     def _tell_synchronous(self) -> None:
         """Tell SQLite what was asked for; it does not listen inside a transaction."""
@@ -227,10 +233,10 @@ class Store:
         return Appended.SHED
 
     def _look(self) -> float:
-        """How full the file is, seen once in a transaction, and again when that has grown."""
+        """How full the file is, as it was seen lately, and before much was appended."""
         if self._space and self._until_look <= 0:
             self._fill = self._space.look(self._db)
-            self._until_look = LOOK_AFTER
+            self._until_look, self._look_at = LOOK_AFTER, time.monotonic() + LOOK_EVERY
         return self._fill
 
     def _forget(self, now: float) -> None:
@@ -268,6 +274,7 @@ class Store:
             )
 
     def settle(self, lease: Lease, outcomes: Mapping[int, Outcome], now: float) -> int:
+        self._until_look = 0  # there may be more room
         ours = {seq for (seq,) in self._db.execute(LET_GO, (lease.token,))}
         for seq in ours & outcomes.keys():
             self._settle(seq, lease.destination, outcomes[seq], now)
