@@ -61,6 +61,18 @@ OUTBOX: Final = Gauge(
     ["destination", "state"],
     registry=REGISTRY,
 )
+OUTBOX_FILL: Final = Gauge(
+    "pixeltwin_outbox_fill",
+    "How full an outbox is: 1 is its bound, from 0.85 on it sheds page views, from 0.95 on all but money and leads.",
+    ["outbox"],
+    registry=REGISTRY,
+)
+OUTBOX_FAULTS: Final = Counter(
+    "pixeltwin_outbox_faults",
+    "Errors of the disk that an outbox met: full, failed (it was opened and checked again), damaged (it was salvaged).",
+    ["outbox", "fault"],
+    registry=REGISTRY,
+)
 REQUEST_SECONDS: Final = Histogram(
     "pixeltwin_request_seconds",
     "How long posts of the workers took, by what they met.",

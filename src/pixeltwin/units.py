@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 # In seconds and in bytes, biggest first: the first unit that divides a number is the one it is written in.
 DURATIONS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-SIZES: Final = {"MiB": 1 << 20, "MB": 1_000_000, "KiB": 1 << 10, "KB": 1_000, "B": 1}
+SIZES: Final = {"GiB": 1 << 30, "GB": 10**9, "MiB": 1 << 20, "MB": 10**6, "KiB": 1 << 10, "KB": 10**3, "B": 1}
 
 # what people write, as a pattern
 DURATION: Final = rf"0*[1-9][0-9]*({'|'.join(DURATIONS)})"
@@ -30,7 +30,7 @@ def parse_duration(value: Any) -> float:
 
 def parse_size(value: Any) -> int:
     """Bytes, from text such as `40KB`, `256KiB` or `1MiB`."""
-    number, unit = _amount(value, SIZES, "a size with a unit (B, KB, KiB, MB or MiB), such as 256KiB")
+    number, unit = _amount(value, SIZES, "a size with a unit (B, KB, KiB, MB, MiB, GB or GiB), such as 256KiB")
     return number * SIZES[unit]
 
 

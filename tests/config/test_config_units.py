@@ -17,7 +17,9 @@ def test_duration_is_read_as_seconds(text, seconds):
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize(("text", "size"), [("1B", 1), ("40KB", 40_000), ("256KiB", 262_144), ("1MiB", 1_048_576)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("1B", 1), ("40KB", 40_000), ("256KiB", 262_144), ("1MiB", 1_048_576), ("4GiB", 1 << 32)]
+)
 def test_size_is_read_as_bytes(text, size):
     assert parse_size(text) == size
 

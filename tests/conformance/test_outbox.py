@@ -10,12 +10,15 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from tests.outboxes.engines import settings_of
+from tests.outboxes.engines import bound_settings_of, settings_of
 
 from pixeltwin import kinds
 from pixeltwin.delivery.outbox import (
     DEADLINE_PASSED,
     KEEP_LETTERS,
+    MINOR,
+    MONEY,
+    ORDINARY,
     REPEATABLE,
     Appended,
     Delivered,
@@ -220,6 +223,87 @@ async def test_a_cancelled_append_leaves_the_others_alone(outbox: Outbox) -> Non
     tasks[7].cancel()
     answers = await asyncio.gather(*tasks[:7], *tasks[8:])
     assert answers == [[Appended.ACCEPTED]] * 19
+
+
+# The bound
+
+
+@pytest.fixture
+async def bound(kind: ModuleType, tmp_path: Path, clock: Clock) -> AsyncIterator[Outbox]:
+    """An outbox with room for some hundred items."""
+    outbox = await kind.open_outbox(bound_settings_of(kind), base=tmp_path, clock=clock)
+    yield outbox
+    await outbox.close()
+
+
+def filler(number: int, priority: int) -> NewItem:
+    """An item of a browser of its own."""
+    name = b"%d %d" % (priority, number)
+    return NewItem(destination=CAPI, pixel_id="1", key=name, payload=name.ljust(2000), subject=name, priority=priority)
+
+
+async def fill_up(outbox: Outbox, *priorities: int) -> list[list[Appended]]:
+    """What became of items of each priority, appended in turn until two hundred of the last one were shed."""
+    answers: list[list[Appended]] = [[] for _ in priorities]
+    for number in range(5000):
+        for theirs, priority in zip(answers, priorities, strict=True):
+            theirs += await outbox.append([filler(number, priority)])
+        if answers[-1].count(Appended.SHED) == 200:
+            return answers
+    raise AssertionError("it has no bound")
+
+
+async def test_what_matters_least_is_shed_first(bound: Outbox) -> None:
+    minor, ordinary, money = await fill_up(bound, MINOR, ORDINARY, MONEY)
+    first = [theirs.index(Appended.SHED) for theirs in (minor, ordinary, money)]
+    assert first == sorted(set(first))
+    assert set(ordinary[first[1] :]) == set(money[first[2] :]) == {Appended.SHED}
+
+
+async def test_page_views_are_thinned_out_before_all_are_shed(bound: Outbox) -> None:
+    (minor,) = await fill_up(bound, MINOR)
+    thinned = minor[minor.index(Appended.SHED) :]
+    assert thinned.count(Appended.ACCEPTED) > 5
+    assert thinned.count(Appended.ACCEPTED) < len(minor) / 5
+    assert await bound.append([filler(0, ORDINARY), filler(0, MONEY)]) == [Appended.ACCEPTED] * 2
+
+
+async def test_the_twin_and_the_copy_of_a_hit_are_shed_together(bound: Outbox) -> None:
+    for number in range(600):
+        twin = filler(number, MINOR)
+        copy = replace(twin, destination=RELAY, key=None, payload=b"copy".ljust(500))
+        fates = await bound.append([twin, copy])
+        if (await bound.tally())[CAPI].shed:
+            assert fates[0] is fates[1]
+    assert (await bound.tally())[RELAY].shed > 100
+
+
+async def test_what_is_shed_is_counted_and_not_kept(bound: Outbox) -> None:
+    (answers,) = await fill_up(bound, MONEY)
+    kept = answers.count(Appended.ACCEPTED)
+    assert await bound.tally() == {CAPI: Tally(accepted=kept, shed=200)}
+    assert (await bound.stats())[CAPI].ready == kept
+    assert "full" in (bound.trouble() or "")
+
+
+async def test_a_repeat_of_what_waits_in_a_full_outbox_is_a_duplicate(bound: Outbox) -> None:
+    await fill_up(bound, MONEY)
+    assert await bound.append([filler(0, MONEY)]) == [Appended.DUPLICATE]
+
+
+async def test_a_full_outbox_drains_and_takes_what_it_has_shed(bound: Outbox) -> None:
+    (answers,) = await fill_up(bound, MONEY)
+    shed = answers.index(Appended.SHED)
+    while (taken := await lease(bound)).items:
+        await settle_all(bound, taken, Delivered())
+    assert bound.trouble() is None  # before there was an append: a balancer may wait for that
+    assert await bound.append([filler(shed, MONEY), filler(0, MINOR)]) == [Appended.ACCEPTED] * 2
+
+
+async def test_in_a_full_outbox_letters_can_be_written(bound: Outbox) -> None:
+    await fill_up(bound, MONEY)
+    seqs = await bury(bound)
+    assert await bound.discard(seqs) == len(seqs) == 100
 
 
 # Leasing

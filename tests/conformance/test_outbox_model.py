@@ -20,6 +20,9 @@ from pixeltwin import kinds
 from pixeltwin.delivery.outbox import (
     DEADLINE_PASSED,
     KEEP_LETTERS,
+    MINOR,
+    MONEY,
+    ORDINARY,
     REPEATABLE,
     Appended,
     Delivered,
@@ -45,7 +48,7 @@ PIXELS = st.sampled_from(["1", "2"])
 KEYS = st.none() | st.sampled_from([b"a", b"b", b"c"])
 SUBJECTS = st.sampled_from([b"ann's browser...", b"bob's browser..."])
 HOLDS = st.none() | st.sampled_from([0.0, 30.0, HOUR])  # seconds from now on
-PRIORITIES = st.sampled_from([0, 0, 1])
+PRIORITIES = st.sampled_from([MINOR, MINOR, ORDINARY, MONEY])
 DEADLINES = st.sampled_from([math.inf, math.inf, 30.0, HOUR, 72 * HOUR])  # seconds from now on
 SECONDS = st.sampled_from([0.0, 1.0, 30.0, 60.0])
 OUTCOMES = st.one_of(
@@ -213,7 +216,7 @@ class Model:
 def best(rows: Sequence[Row], number: int) -> list[Row]:
     """So many of a pixel's rows that are free, in their order, by the words of `Outbox.lease`."""
     chosen: list[Row] = []
-    for priority in (1, 0):
+    for priority in (MONEY, ORDINARY, MINOR):
         lane = [row for row in rows if row.new.priority == priority]
         room = number - len(chosen)
         oldest = math.ceil(room * 30 / 100)
@@ -392,7 +395,7 @@ class OutboxMachine(RuleBasedStateMachine):
         for destination, tally in self.runner.run(self.outbox.tally()).items():
             depth = depths.get(destination, Depth())
             waiting = depth.ready + depth.leased + depth.held
-            ended = tally.delivered + tally.dropped + tally.dead + tally.expired + tally.purged
+            ended = tally.delivered + tally.dropped + tally.dead + tally.expired + tally.purged + tally.lost
             assert tally.accepted + tally.requeued == ended + waiting
             assert tally.dead + tally.expired == tally.requeued + tally.discarded + depth.dead
 

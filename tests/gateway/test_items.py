@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pixeltwin.delivery.outbox import MINOR, MONEY, ORDINARY
 from pixeltwin.destinations import conversions_api, pixel_relay
 from pixeltwin.gateway.items import items_of, subject_of, twin_item
 from pixeltwin.mirror import Admission, Draft
@@ -42,6 +43,21 @@ def test_an_event_s_key_is_its_name_and_id_as_meta_tells_duplicates_apart():
     for name in ("event_name", "event_id"):
         other = replace(draft, event=draft.event.model_copy(update={name: "other"}))
         assert twin_item(other).key != twin_item(draft).key
+
+
+@pytest.mark.parametrize(
+    ("event", "priority"),
+    [("PageView", MINOR), ("SubscribedButtonClick", MINOR), ("AddToCart", ORDINARY), ("MyEvent", ORDINARY)]
+    + [(name, MONEY) for name in ("Purchase", "Lead", "CompleteRegistration", "StartTrial", "Schedule", "Donate")],
+)
+def test_what_money_hangs_on_goes_first_and_page_views_last(event, priority):
+    items = items_of(admitted(policy(), request(hit_query(event, eid="e-1"))), "background", NOW)
+    assert {item.priority for item in items} == {priority}
+
+
+def test_a_copy_is_as_important_as_its_most_important_twin():
+    admission = admitted(policy({"then": {"rename": "Lead"}}), request(hit_query("PageView", eid="e-1")))
+    assert [item.priority for item in items_of(admission, "background", NOW)] == [MONEY, MONEY]
 
 
 def test_a_renamed_event_is_known_by_its_new_name():

@@ -40,6 +40,15 @@ def settings_of(kind: ModuleType, folder: Path) -> Any:
     return kind.Settings(kind=name, **options)
 
 
+def bound_settings_of(kind: ModuleType) -> Any:
+    """Settings with room for some hundred items; skips an engine that has no bound, and so never sheds."""
+    name = kind.__name__.rpartition(".")[2]
+    if name == "postgres":
+        pytest.skip("its bound is the database's own")
+    options: dict[str, Any] = {"memory": {"max_items": 500}, "sqlite": {"max_size": "1MiB"}}[name]
+    return kind.Settings(kind=name, **options)
+
+
 class Killable:
     """A PostgreSQL that a test may kill."""
 

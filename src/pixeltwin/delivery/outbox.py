@@ -20,6 +20,7 @@ REPEATABLE: Final = REMEMBERED - 900.0  # a try began before it is settled, and 
 KEEP_LETTERS: Final = 7 * 24 * 3600.0  # seconds; Meta takes nothing older than that, and they are personal data
 DEADLINE_PASSED: Final = "its deadline passed"  # why `expire` made a letter; ": " and the item's last reason follow
 CORRUPT: Final = "its bytes changed on the disk"  # why an engine that checks what it stored made a dead letter
+MONEY, ORDINARY, MINOR = 2, 1, 0  # priorities: events that carry money or a lead, others, page views and the like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class NewItem:
     is a duplicate (Meta de-duplicates by event name and id within 48 h: PROTOCOL 1.10). None: never a duplicate.
     `payload` is opaque to the outbox. `subject` says whose browser the item is about, a digest of 16 bytes: what
     `release` and `purge` find it by. `hold_until` (unix seconds): until then the item waits for a release.
-    `priority`: leased before lower ones of its pixel; 1 for events that carry money or a lead, 0 for others.
+    `priority`: leased before lower ones of its pixel, and shed after them: `MONEY`, `ORDINARY` or `MINOR`.
     `deadline` (unix seconds): from then on the item must not be sent any more.
     """
 
@@ -46,7 +47,11 @@ class NewItem:
 
 
 class Appended(StrEnum):
-    """What became of an item. `SHED`: there is no room for one of its priority; it is counted, not kept."""
+    """What became of an item. `SHED`: there is no room for one of its priority; it is counted, not kept.
+
+    Nothing remembers a shed item: the same may be accepted when there is room again. One that was accepted already
+    is a duplicate, room or no room.
+    """
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -177,10 +182,10 @@ class Park:
 class Tally:
     """What ever happened to a destination's items.
 
-    At all times `accepted + requeued = delivered + dropped + dead + expired + purged` and what waits, which is
-    `ready + leased + held` of the `Depth`; and `dead + expired = requeued + discarded` and the letters there are,
+    At all times `accepted + requeued = delivered + dropped + dead + expired + purged + lost` and what waits, which
+    is `ready + leased + held` of the `Depth`; and `dead + expired = requeued + discarded` and the letters there are,
     which is `dead` of the `Depth`. `purged` counts items that waited; letters that went, in whatever way, are
-    `discarded`. What was `shed` was not accepted.
+    `discarded`. `lost` counts items that waited and that a damaged disk has eaten. What was `shed` was not accepted.
     """
 
     accepted: int = 0
@@ -191,6 +196,7 @@ class Tally:
     purged: int = 0
     requeued: int = 0
     discarded: int = 0
+    lost: int = 0
     shed: int = 0
 
 
@@ -221,7 +227,8 @@ class Outbox(Protocol):
         """Store the items, all or none of them; durable when it returns.
 
         Any number of tasks may append at once; an engine commits what waits together. Raises `OSError` when
-        the items could not be stored.
+        the items could not be stored. An engine with a bound sheds as `shedding` says when it fills up: what it
+        has is delivered and settled all the same.
         """
 
     async def lease(self, destination: str, *, limit: int, seconds: float) -> Lease:
@@ -294,6 +301,9 @@ class Outbox(Protocol):
 
     async def tally(self) -> Mapping[str, Tally]:
         """Tally by destination, since the store was made."""
+
+    def trouble(self) -> str | None:
+        """Why nothing at all is accepted at present; None when something is."""
 
     async def close(self) -> None:
         """Finish what was begun and let go of the store. Leased items are ready again at the next opening."""

@@ -175,7 +175,7 @@ class Gateway:
 
     def ready(self) -> str | None:
         """Why the gateway cannot take hits; None when it can."""
-        return None if self._outbox else "the outbox is not open"
+        return self._outbox.trouble() if self._outbox else "the outbox is not open"
 
     @property
     def config_digest(self) -> str:

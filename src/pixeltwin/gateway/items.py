@@ -12,22 +12,27 @@ from typing import Final, Literal
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.capi.validate import MAX_AGE, MAX_AGE_IN_STORE
 from pixeltwin.consent.verdict import Treatment
-from pixeltwin.delivery.outbox import REPEATABLE, NewItem
+from pixeltwin.delivery.outbox import MINOR, MONEY, ORDINARY, REPEATABLE, NewItem
 from pixeltwin.destinations import conversions_api, pixel_relay
 from pixeltwin.destinations.pixel_relay import relay_payload
 from pixeltwin.mirror import Admission, Draft
+from pixeltwin.mirror.admission import AUTOMATIC
 
 MARGIN: Final = 900.0  # seconds before Meta would refuse an event as too old
-# events by which ad spend is steered: delivered first after an outage, shed last
-MONEY: Final = frozenset(
+# Events by which ad spend is steered are delivered first after an outage and shed last; page views the other way.
+STEERING: Final = frozenset(
     {"Purchase", "Lead", "CompleteRegistration", "Subscribe", "StartTrial", "SubmitApplication", "Schedule", "Donate"}
 )
+PRIORITIES: Final = dict.fromkeys(STEERING, MONEY) | dict.fromkeys(AUTOMATIC | {"PageView"}, MINOR)
 
 type Relay = Literal["native", "background", "browser", "none"]  # who brings the browser's copy to Meta
 
 
 def items_of(admission: Admission, relay: Relay, now: float) -> Iterator[NewItem]:
-    """The items of one hit, its twins first. What consent holds waits for its release."""
+    """The items of one hit, its twins first. What consent holds waits for its release.
+
+    The copy has the highest priority of its twins, so that one is not shed without the other.
+    """
     subject = subject_of(admission.browser)
     until = now + admission.verdict.hold_seconds
     held = until if admission.verdict.twin is Treatment.HOLD else None
@@ -42,7 +47,9 @@ def items_of(admission: Admission, relay: Relay, now: float) -> Iterator[NewItem
             payload=relay_payload(admission.relay),
             subject=subject,
             hold_until=until if admission.verdict.relay is Treatment.HOLD else None,
-            priority=_priority(admission.hit.event_name),
+            priority=max(
+                map(_priority, (admission.hit.event_name, *(one.event.event_name for one in admission.drafts)))
+            ),
             deadline=now + REPEATABLE,
         )
 
@@ -81,7 +88,7 @@ def subject_of(browser: str) -> bytes | None:
 
 
 def _priority(event_name: str) -> int:
-    return int(event_name in MONEY)
+    return PRIORITIES.get(event_name, ORDINARY)
 
 
 def _digest(text: str) -> bytes:

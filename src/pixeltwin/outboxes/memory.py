@@ -13,7 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, groupby, takewhile
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
 
 from pixeltwin.delivery.outbox import (
     DEADLINE_PASSED,
@@ -38,17 +40,22 @@ from pixeltwin.delivery.outbox import (
     Waiting,
 )
 from pixeltwin.delivery.shares import ends, in_turn, shares
+from pixeltwin.delivery.shedding import FULL, Gauge, is_shed
 from pixeltwin.kinds import KindSettings
 
 PAGE: Final = 100  # letters or items
+MAX_ITEMS: Final = 100_000  # some 300 MB
 
 
 class Settings(KindSettings):
+    """`max_items`: how many items and letters there is room for."""
+
     kind: Literal["memory"]
+    max_items: Annotated[int, Field(gt=0)] = MAX_ITEMS
 
 
 async def open_outbox(settings: Settings, *, base: Path, clock: Callable[[], float] = time.time) -> Outbox:
-    return MemoryOutbox(clock)
+    return MemoryOutbox(clock, settings.max_items)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,8 +140,10 @@ class Ended:
 class MemoryOutbox:
     """An outbox for one event loop."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], max_items: int = MAX_ITEMS) -> None:
         self._clock = clock
+        self._max_items = max_items
+        self._gauge = Gauge("memory")
         self._closed = False
         self._seqs = count(1)
         self._rows: dict[int, Row] = {}
@@ -150,13 +159,17 @@ class MemoryOutbox:
         now = self._clock()
         names = [(item.destination, item.pixel_id, item.key) for item in items]  # what is no item raises here
         self._forget(now)
-        return [self._append(item, name, now) for item, name in zip(items, names, strict=True)]
+        fill = self._fill()
+        return [self._append(item, name, fill, now) for item, name in zip(items, names, strict=True)]
 
-    def _append(self, item: NewItem, name: tuple[str, str, bytes | None], now: float) -> Appended:
+    def _append(self, item: NewItem, name: tuple[str, str, bytes | None], fill: float, now: float) -> Appended:
         destination, pixel_id, key = name
+        if key is not None and (destination, pixel_id, key) in self._seen:
+            return Appended.DUPLICATE
+        if is_shed(item, fill):
+            self._counts[destination]["shed"] += 1
+            return Appended.SHED
         if key is not None:
-            if (destination, pixel_id, key) in self._seen:
-                return Appended.DUPLICATE
             self._seen[destination, pixel_id, key] = now
         seq = next(self._seqs)
         held, due = (False, now) if item.hold_until is None else (True, item.hold_until)
@@ -164,6 +177,11 @@ class MemoryOutbox:
         self._counts[destination]["accepted"] += 1
         self._bells[destination].set()
         return Appended.ACCEPTED
+
+    def _fill(self) -> float:
+        fill = (len(self._rows) + len(self._letters)) / self._max_items
+        self._gauge.show(fill)
+        return fill
 
     def _forget(self, now: float) -> None:
         old = list(takewhile(lambda name: self._seen[name] <= now - REMEMBERED, self._seen))
@@ -346,6 +364,9 @@ class MemoryOutbox:
     async def tally(self) -> Mapping[str, Tally]:
         self._check_open()
         return {destination: Tally(**counts) for destination, counts in self._counts.items()}
+
+    def trouble(self) -> str | None:
+        return "the outbox in memory is full" if self._fill() >= FULL else None
 
     async def close(self) -> None:
         self._closed = True

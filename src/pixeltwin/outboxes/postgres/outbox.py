@@ -212,6 +212,9 @@ class PostgresOutbox:
             tallies[name] = _sum(tallies.get(name, Tally()), spooled)
         return tallies
 
+    def trouble(self) -> str | None:
+        return None  # without its database there is the spool
+
     async def close(self) -> None:
         if self._closed:
             return

@@ -27,10 +27,11 @@ from pixeltwin.delivery.outbox import (
 )
 from pixeltwin.kinds import KindSettings
 from pixeltwin.outboxes.sqlite import sharing
+from pixeltwin.outboxes.sqlite.space import KEEP_FREE, MAX_SIZE, Limits
 from pixeltwin.outboxes.sqlite.store import Store
 from pixeltwin.outboxes.sqlite.writer import Writer
 from pixeltwin.sqlite_file import os_errors
-from pixeltwin.units import Duration
+from pixeltwin.units import Duration, Size
 
 SYNCHRONOUS: Final = {"full": "full", "normal": "normal", "async": "off"}  # SQLite's word for each durability
 PAGE: Final = 100  # letters or items
@@ -38,6 +39,11 @@ PAGE: Final = 100  # letters or items
 
 class Settings(KindSettings):
     """`path` is relative to the config file.
+
+    `max_size`: how big the file may get, its log of some 64 MiB not counted, or half of what the disk has for it where
+    that is less. When it fills up events are shed, page views first. An event that waits takes some 1.5 KB, and the key
+    of one that was delivered 160 B for 48 hours. `keep_free`: nothing is taken while less than that is free on the
+    disk, or less than an eighth of it.
 
     `durability`: `full`, the default, has fsynced what is accepted, together with all that waited. `normal` leaves the
     fsync to SQLite's next checkpoint: a kill loses nothing, but a power cut or a crash of the system may take the last
@@ -49,16 +55,20 @@ class Settings(KindSettings):
     kind: Literal["sqlite"] = "sqlite"
     path: Path = Path("data/outbox.db")
     durability: Literal["full", "normal", "async"] = "full"
+    max_size: Size = MAX_SIZE
+    keep_free: Size = KEEP_FREE
     keep_letters: Duration = KEEP_LETTERS
 
 
 async def open_outbox(settings: Settings, *, base: Path, clock: Callable[[], float] = time.time) -> Outbox:
     """Open the file, created where there is none. Raises OSError where it cannot be had, saying what to do.
 
-    Of those who share the file, the last one to open it says how durable it is.
+    Of those who share the file, the last one to open it says how durable and how big it is. One that is damaged is put
+    aside, and what can be read of it salvaged.
     """
     path = (base / settings.path).resolve()
-    writer = await asyncio.to_thread(sharing.acquire, path, SYNCHRONOUS[settings.durability])
+    limits = Limits(settings.max_size, settings.keep_free)
+    writer = await asyncio.to_thread(sharing.acquire, path, SYNCHRONOUS[settings.durability], limits)
     return SqliteOutbox(writer, path, clock, settings.keep_letters)
 
 
@@ -140,6 +150,9 @@ class SqliteOutbox:
 
     async def tally(self) -> Mapping[str, Tally]:
         return await self._do(lambda store: store.tally())
+
+    def trouble(self) -> str | None:
+        return self._writer.refusal()
 
     async def close(self) -> None:
         """Finish what was begun. What this opener still leases is ready for the others who share the file."""

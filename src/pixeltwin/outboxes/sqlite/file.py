@@ -2,13 +2,18 @@
 
 import fcntl
 import os
+import zlib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import apsw
 
+from pixeltwin.delivery.outbox import REPEATABLE
+from pixeltwin.outboxes.sqlite.checks import DamagedError, check, check_header, checksum_of, is_damage
+from pixeltwin.outboxes.sqlite.marks import Mark
 from pixeltwin.sqlite_file import open_private, os_errors
+from pixeltwin.telemetry import log
 
 PRAGMAS: Final = (
     ("synchronous", "full"),  # until an opener asks for less
@@ -105,8 +110,19 @@ INSERT INTO tally SELECT destination, 'dead', count(*) FROM dead GROUP BY destin
 INSERT INTO tally SELECT destination, 'accepted', count(*)
     FROM (SELECT destination FROM outbox UNION ALL SELECT destination FROM dead) GROUP BY destination;
 """,
+    # The checksum was the payload's alone; what the disk had changed by then stays known as changed.
+    """
+UPDATE outbox SET checksum = checksum_of(destination, pixel_id, key, subject, payload)
+    WHERE checksum IS NULL OR checksum = checksum_of_payload(payload);
+UPDATE dead SET checksum = checksum_of(destination, pixel_id, key, subject, payload)
+    WHERE checksum IS NULL OR checksum = checksum_of_payload(payload);
+""",
 )
 VERSION: Final = len(SCHEMA)
+CHECKED_FROM: Final = next(version for version, script in enumerate(SCHEMA, 1) if "checksum_of(" in script)
+
+# Meta would still know a repeat, counted from the first moment that there can have been a delivery.
+HURRY: Final = "UPDATE outbox SET deadline = min(deadline, appended_at + ?)"
 
 # Only one process can hold the file, so leases need no disk: they live and die with the connection, and a
 # transaction that is rolled back takes its leases along.
@@ -140,18 +156,46 @@ def lock(path: Path) -> int:
     return descriptor
 
 
-def connect(path: Path) -> apsw.Connection:
-    """Open the file, created readable by its owner only. Raises OSError, the file untouched, where it is not ours."""
-    db = open_private(path)
-    with os_errors(path), ExitStack() as undo:
+def connect(path: Path, mark: Mark | None = None) -> apsw.Connection:
+    """Open the file, created readable by its owner only. Raises OSError, the file untouched, where it is not ours.
+
+    With the mark of a file of ours, raises DamagedError where it is one no longer; one that was not closed is checked.
+    """
+    try:
+        with os_errors(path):
+            return _connect(path, mark)
+    except OSError as error:
+        if mark and is_damage(error.__cause__):
+            raise DamagedError(*error.args) from error.__cause__
+        raise
+
+
+def _connect(path: Path, mark: Mark | None) -> apsw.Connection:
+    if mark:
+        check_header(path)  # before SQLite looks at it, which deletes the log of an empty file
+    with ExitStack() as undo:
+        db = open_private(path)
         undo.callback(db.close)
-        _prepare(db, path)
+        log_is_gone = mark and mark.is_open and not path.with_name(path.name + "-wal").exists()
+        _prepare(db, path, mark)
+        if mark and mark.is_open:
+            check(db)
+        if log_is_gone:
+            _distrust(db, path)
         undo.pop_all()
         return db
 
 
-def _prepare(db: apsw.Connection, path: Path) -> None:
+def _distrust(db: apsw.Connection, path: Path) -> None:
+    """Without its log the file may say that something waits which was delivered: a repeat must not come too late."""
+    log.error("the outbox has lost its log: what was written last is lost, how much nobody knows", outbox=str(path))
+    db.execute(HURRY, (REPEATABLE,))
+
+
+def _prepare(db: apsw.Connection, path: Path, mark: Mark | None) -> None:
     version = db.pragma("user_version")
+    if mark and not mark.version <= version <= max(mark.version, VERSION):
+        raise apsw.CorruptError(f"schema {version} instead of {mark.version}")
     if version > VERSION:
         raise OSError(
             f"the outbox {path} was written by a newer pixeltwin (schema {version}, this one knows {VERSION}); "
@@ -164,10 +208,12 @@ def _prepare(db: apsw.Connection, path: Path) -> None:
     if version < VERSION:
         _migrate(db, version)
     db.execute(LEASES)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _migrate(db: apsw.Connection, version: int) -> None:
+    db.create_scalar_function("checksum_of", checksum_of, 5, deterministic=True)  # type: ignore[arg-type]
+    db.create_scalar_function("checksum_of_payload", zlib.crc32, 1, deterministic=True)  # type: ignore[arg-type]
     with db:
         for script in SCHEMA[version:]:
             db.execute(script)
@@ -176,7 +222,7 @@ def _migrate(db: apsw.Connection, version: int) -> None:
     db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the names of new files as durable as their contents will be."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

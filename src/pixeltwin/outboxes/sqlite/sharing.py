@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import apsw
-
-from pixeltwin.outboxes.sqlite.file import connect, lock
+from pixeltwin.outboxes.sqlite.file import lock
+from pixeltwin.outboxes.sqlite.keeper import Keeper
 from pixeltwin.outboxes.sqlite.mounts import refuse_network
-from pixeltwin.outboxes.sqlite.store import Store
+from pixeltwin.outboxes.sqlite.space import Limits
 from pixeltwin.outboxes.sqlite.writer import Writer
 
 
@@ -22,28 +21,29 @@ class Shared:
     """An open file and how many have opened it."""
 
     writer: Writer
-    db: apsw.Connection
-    lock: int
+    keeper: Keeper
     openers: int = 0
 
     def close(self) -> None:
         self.writer.stop()
-        self.db.close()
-        os.close(self.lock)
+        self.keeper.close()
 
 
+DEFAULT: Final = Limits()
 _shared: Final[dict[Path, Shared]] = {}
 _changing: Final = threading.Lock()  # an opener that meets the last close waits for its end
 
 
-def acquire(path: Path, synchronous: str = "full") -> Writer:
+def acquire(path: Path, synchronous: str = "full", limits: Limits = DEFAULT) -> Writer:
     """The writer of the file, started for the first opener. Blocks; raises OSError where the file is not to be had.
 
-    `synchronous` is SQLite's pragma, from now on for all who share the file.
+    `synchronous`, SQLite's pragma, and the limits hold from now on for all who share the file.
     """
     with _changing:
-        if path not in _shared:
-            _shared[path] = _open(path)
+        if path in _shared:
+            _shared[path].keeper.space.limit(limits)
+        else:
+            _shared[path] = _open(path, limits)
         _shared[path].openers += 1
         _shared[path].writer.synchronous(synchronous)
         return _shared[path].writer
@@ -57,13 +57,13 @@ def release(path: Path) -> None:
             _shared.pop(path).close()
 
 
-def _open(path: Path) -> Shared:
+def _open(path: Path, limits: Limits) -> Shared:
     refuse_network(path)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = lock(path)
     try:
-        db = connect(path)
+        keeper = Keeper(path, held, limits)
     except BaseException:
         os.close(held)
         raise
-    return Shared(Writer(Store(db)), db, held)
+    return Shared(Writer(keeper), keeper)

@@ -6,7 +6,7 @@ arrives as an argument.
 
 import math
 import secrets
-import zlib
+import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -35,19 +35,28 @@ from pixeltwin.delivery.outbox import (
     Tally,
     Waiting,
 )
+from pixeltwin.delivery.shedding import FULL, is_shed
+from pixeltwin.outboxes.sqlite.checks import checksum_of, has_types
 from pixeltwin.outboxes.sqlite.lanes import Lanes
 from pixeltwin.outboxes.sqlite.letters import Letters
 from pixeltwin.outboxes.sqlite.pages import page
+from pixeltwin.outboxes.sqlite.space import Space
 from pixeltwin.outboxes.sqlite.tallies import Tallies, letters, waiting
 
 FORGET_EVERY: Final = 60.0  # seconds; what has expired is no duplicate before it is deleted, so this is housekeeping
 FORGET_AT_ONCE: Final = 1000  # keys, some 5 ms: the commands of the same transaction wait for it
+LOOK_AFTER: Final = 256 << 10  # bytes that are appended between looks at how much room there is
+LOOK_EVERY: Final = 0.02  # seconds between them at most: a look costs as much as the rest of a small transaction
+
+type LeasedRow = tuple[int, str, str, str, float]
 
 # Changes a row when the key is new or was accepted too long ago, else none.
 REMEMBER: Final = """
 INSERT INTO seen (destination, pixel_id, key, at) VALUES (?1, ?2, ?3, ?4)
 ON CONFLICT DO UPDATE SET at = ?4 WHERE at <= ?5
 """
+
+SEEN: Final = "SELECT 1 FROM seen WHERE destination = ? AND pixel_id = ? AND key = ? AND at > ?"
 
 FORGET: Final = """
 DELETE FROM seen WHERE (destination, pixel_id, key) IN (
@@ -63,8 +72,15 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
 """
 
 TAKE: Final = "INSERT OR REPLACE INTO leased (seq, destination, token, holder, ends_at) VALUES (?, ?, ?, ?, ?)"
+RETAKE: Final = """
+INSERT INTO leased (seq, destination, token, holder, ends_at)
+SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM outbox WHERE seq = ?1)
+"""
+LEASES: Final = "SELECT seq, destination, token, holder, ends_at FROM leased"
 READ_TAKEN: Final = """
-SELECT seq, pixel_id, payload, checksum, attempts, appended_at, held, priority, deadline
+SELECT
+    seq, outbox.destination, pixel_id, key, subject, payload, checksum,
+    attempts, appended_at, held, priority, deadline
 FROM leased JOIN outbox USING (seq) WHERE token = ? ORDER BY priority DESC, due, seq
 """
 
@@ -133,20 +149,36 @@ class Store:
     `synchronous` is what SQLite is to be told from the next transaction on; any thread may set it.
     """
 
-    def __init__(self, db: apsw.Connection) -> None:
+    def __init__(self, db: apsw.Connection, space: Space | None = None) -> None:
+        """Without a space there is room for everything."""
         self.commits = 0
         self.touched: set[str] = set()
-        self.synchronous = self._told = "full"
-        self._db = db
+        self.synchronous = "full"
+        self._space = space
         self._forget_at = -math.inf
+        self.use(db)
+
+    def use(self, db: apsw.Connection, leases: Sequence[LeasedRow] = ()) -> None:
+        """Go on with another connection; what is under these leases stays so, as far as it is there."""
+        db.executemany(RETAKE, leases)
+        self._db = db
+        self._told = "full"
+        self._fill = 0.0
+        self._until_look, self._look_at = 0, 0.0
         self._lanes = Lanes(db)
         self._tallies = Tallies(db)
         self._letters = Letters(db, self._tallies)
+
+    def leases(self) -> list[LeasedRow]:
+        """What is under lease, for another connection."""
+        return list(self._db.execute(LEASES))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing, and on the disk at the end of the block."""
         self._tell_synchronous()
+        if time.monotonic() >= self._look_at:
+            self._until_look = 0
         self._db.execute("BEGIN")
         try:
             yield
@@ -155,10 +187,13 @@ class Store:
             self._db.execute("COMMIT")
         except BaseException:
             self._tallies.forget()
+            self._until_look = 0
             if self._db.in_transaction:  # after some errors, a full disk for one, SQLite has rolled back by itself
                 self._db.execute("ROLLBACK")
             raise
         self.commits += wrote
+        if self._space and self._space.fill >= FULL:  # nothing may be appended before somebody hears that it is over
+            self._space.look(self._db)
 
     def _tell_synchronous(self) -> None:
         """Tell SQLite what was asked for; it does not listen inside a transaction."""
@@ -167,23 +202,42 @@ class Store:
             self._told = wanted
 
     def append(self, items: Sequence[NewItem], now: float) -> list[Appended]:
-        answers = [self._append(item, now) for item in items]
+        fill = self._look()
+        answers = [self._append(item, fill, now) for item in items]
         if now >= self._forget_at:
             self._forget(now)
         return answers
 
-    def _append(self, item: NewItem, now: float) -> Appended:
+    def _append(self, item: NewItem, fill: float, now: float) -> Appended:
         name = (item.destination, item.pixel_id, item.key)
+        if is_shed(item, fill):
+            return self._shed(item, now)
         if item.key is not None:
             self._db.execute(REMEMBER, (*name, now, now - REMEMBERED))
             if not self._db.changes():
                 return Appended.DUPLICATE
         held, due = (False, now) if item.hold_until is None else (True, item.hold_until)
-        stored = (item.payload, zlib.crc32(item.payload), item.subject)
+        self._until_look -= len(item.payload)
+        checksum = checksum_of(*name, item.subject, item.payload)
+        stored = (item.payload, checksum, item.subject)
         self._db.execute(APPEND, (*name, *stored, held, due, now, item.priority, item.deadline))
         self._tallies.add(item.destination, "accepted")
         self.touched.add(item.destination)
         return Appended.ACCEPTED
+
+    def _shed(self, item: NewItem, now: float) -> Appended:
+        """There is no room, but a repeat of what was accepted is a duplicate all the same."""
+        if next(self._db.execute(SEEN, (item.destination, item.pixel_id, item.key, now - REMEMBERED)), None):
+            return Appended.DUPLICATE
+        self._tallies.add(item.destination, "shed")
+        return Appended.SHED
+
+    def _look(self) -> float:
+        """How full the file is, as it was seen lately, and before much was appended."""
+        if self._space and self._until_look <= 0:
+            self._fill = self._space.look(self._db)
+            self._until_look, self._look_at = LOOK_AFTER, time.monotonic() + LOOK_EVERY
+        return self._fill
 
     def _forget(self, now: float) -> None:
         """Delete old keys; when there were more than a transaction should bear, the next append goes on."""
@@ -199,10 +253,12 @@ class Store:
 
     def _items(self, token: str, now: float) -> Iterator[Item]:
         """What was taken under the token. Items that the disk has changed become letters instead."""
-        for seq, pixel_id, payload, checksum, attempts, appended_at, held, priority, deadline in list(
-            self._db.execute(READ_TAKEN, (token,))
-        ):
-            if checksum not in (None, zlib.crc32(payload)):
+        for row in list(self._db.execute(READ_TAKEN, (token,))):
+            seq, destination, pixel_id, key, subject, payload, checksum, *rest = row
+            attempts, appended_at, held, priority, deadline = rest
+            if not has_types(destination, pixel_id, key, subject, payload):
+                raise apsw.CorruptError(f"item {seq} is none")
+            if checksum != checksum_of(destination, pixel_id, key, subject, payload):
                 self._lose(seq)
                 self._letters.bury(seq, now, CORRUPT)
                 continue
@@ -218,6 +274,7 @@ class Store:
             )
 
     def settle(self, lease: Lease, outcomes: Mapping[int, Outcome], now: float) -> int:
+        self._until_look = 0  # there may be more room
         ours = {seq for (seq,) in self._db.execute(LET_GO, (lease.token,))}
         for seq in ours & outcomes.keys():
             self._settle(seq, lease.destination, outcomes[seq], now)

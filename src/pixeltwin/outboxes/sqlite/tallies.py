@@ -41,7 +41,7 @@ class Tallies:
 
 def waiting(tally: Tally) -> int:
     """How many items wait, by the equation of the tally."""
-    ended = tally.delivered + tally.dropped + tally.dead + tally.expired + tally.purged
+    ended = tally.delivered + tally.dropped + tally.dead + tally.expired + tally.purged + tally.lost
     return tally.accepted + tally.requeued - ended
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pixeltwin.outboxes.sqlite.keeper import Keeper, Remedy
 from pixeltwin.outboxes.sqlite.store import Store
 
 MAX_GROUP: Final = 1000  # entries; bounds how long the first of a group waits for the last
@@ -63,8 +64,9 @@ class Answer:
 class Writer:
     """The thread of one store. Any task of any event loop may call it."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        self._store = keeper.store
         self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
         self._waiters: list[Waiter] = []
         # A daemon: whoever ends without closing has lost nothing that was acknowledged.
@@ -78,6 +80,10 @@ class Writer:
     def synchronous(self, level: str) -> None:
         """Say how SQLite is to write from the next transaction on."""
         self._store.synchronous = level
+
+    def refusal(self) -> str | None:
+        """Why no item at all is accepted at present."""
+        return self._keeper.refusal()
 
     async def do[T](self, work: Callable[[Store], T]) -> T:
         """The result of the work, once it is durable. What the work raises is raised here."""
@@ -121,16 +127,23 @@ class Writer:
         wanted = min(waiter.look_at for waiter in self._waiters) - time.monotonic()
         return min(max(0.0, wanted), threading.TIMEOUT_MAX)
 
-    def _attempt(self, commands: Sequence[Command[Any]]) -> list[Answer]:
-        """Do the commands in one transaction; should that fail, one by one, so that a bad one fails alone."""
+    def _attempt(self, commands: Sequence[Command[Any]], *, again: bool = True) -> list[Answer]:
+        """Do the commands in one transaction; should that fail, one by one, so that a bad one fails alone.
+
+        Not so when it was the disk that failed: then all of them have.
+        """
         if not commands:
             return []
         try:
+            self._keeper.check()
             with self._store.transaction():
                 values = [command.work(self._store) for command in commands]
         except Exception as error:
-            if len(commands) == 1:
-                return [Answer(commands[0].future, error=error)]
+            remedy = self._keeper.remedy(error)
+            if remedy is Remedy.AGAIN and again:
+                return self._attempt(commands, again=False)
+            if remedy is Remedy.NONE or len(commands) == 1:
+                return [Answer(command.future, error=error) for command in commands]
             return [answer for command in commands for answer in self._attempt([command])]
         return [Answer(command.future, value) for command, value in zip(commands, values, strict=True)]
 
