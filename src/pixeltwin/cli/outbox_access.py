@@ -13,13 +13,12 @@ import typer
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from pixeltwin import kinds
 from pixeltwin.admin.errors import refusal
 from pixeltwin.admin.outbox import MOST, OutboxPages
 from pixeltwin.config import Config
 from pixeltwin.delivery.outbox import Outbox
 from pixeltwin.errors import UnreachableError
-from pixeltwin.outboxes import memory, sqlite
+from pixeltwin.outboxes import memory, open_outbox, sqlite
 
 NO_TOKEN: Final = (
     "the gateway that runs changes letters for nobody but who has its token: "  # noqa: S105  a sentence
@@ -110,7 +109,7 @@ async def _opened(config: Config) -> tuple[Outbox | None, str]:
     if isinstance(settings, sqlite.Settings) and not (config.base / settings.path).exists():
         return None, f"there is no file {config.base / settings.path}"  # who looks does not make one
     try:
-        return await kinds.module_of(settings).open_outbox(settings, base=config.base), ""
+        return await open_outbox(settings, base=config.base), ""
     except OSError as error:
         return None, str(error)
 

@@ -24,6 +24,7 @@ from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.relays import Relays
 from pixeltwin.gateway.twins import Twins
 from pixeltwin.mirror import Admission, Decide, Draft, Ingested, admit, admit_ingest
+from pixeltwin.outboxes import open_outbox
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
 from pixeltwin.pixel.stamp import MARK
@@ -81,7 +82,7 @@ class Gateway:
             raise
 
     async def _open(self, config: Config) -> None:
-        self._outbox = outbox = await _open_outbox(config)
+        self._outbox = outbox = await open_outbox(config.outbox, base=config.base)
         self._consents = Consents(outbox)
         self._sources, memory = open_sources(config), await _open_memory(config)
         self._closers.extend((*self._sources.values(), *([memory] if memory else [])))
@@ -269,12 +270,6 @@ def _tokens(config: Config) -> dict[str, Callable[[], str]]:
         if (other := rule.then.pixel) and other.access_token:
             tokens[rule.name] = other.access_token.get_secret_value
     return tokens
-
-
-async def _open_outbox(config: Config) -> Outbox:
-    engine = kinds.module_of(config.outbox)
-    outbox: Outbox = await engine.open_outbox(config.outbox, base=config.base)
-    return outbox
 
 
 async def _open_memory(config: Config) -> Memory | None:
