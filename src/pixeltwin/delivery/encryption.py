@@ -92,7 +92,7 @@ class Cipher:
 
     def open(self, stored: bytes, about: bytes) -> bytes:
         """The text that was sealed, or written before anything was. Raises `UnreadableError`."""
-        if not stored.startswith(MARK):
+        if not is_sealed(stored):
             return stored
         name, nonce = stored[len(MARK) :][:ID_BYTES], stored[HEAD_BYTES - NONCE_BYTES : HEAD_BYTES]
         if (key := self._keys.get(name)) is None:
@@ -101,6 +101,10 @@ class Cipher:
             return key.decrypt(nonce, stored[HEAD_BYTES:], about)
         except (InvalidTag, ValueError):  # of bytes that are too few, it is a ValueError
             raise UnreadableError(ANOTHER_TEXT) from None
+
+
+def is_sealed(stored: bytes) -> bool:
+    return stored.startswith(MARK)
 
 
 def key_id(key: bytes) -> bytes:
