@@ -11,10 +11,16 @@ import apsw
 
 def open_private(path: Path) -> apsw.Connection:
     """A connection to the file, which is made with its folder where there is none. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its -wal and -shm the same mode
     with os_errors(path):
         return apsw.Connection(str(path))
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make the folder and what is missing above it, for their owner alone, which `parents=True` does not."""
+    for missing in reversed([it for it in (folder, *folder.parents) if not it.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """`PUT /api/customers` and `DELETE /api/customers/{key}`, over a real store."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from pixeltwin.admin.app import create_app
 from pixeltwin.admin.bodies import LONGEST
-from pixeltwin.admin.customers import CustomerStore, read_customers
+from pixeltwin.admin.customers import read_customers
 from pixeltwin.capi.normalize import hashes
 from pixeltwin.enrich.source import Columns, Profile
+from pixeltwin.gateway.forgetting import Forgotten
 from pixeltwin.sources import embedded
 from pixeltwin.sources.embedded import WritableSource
 from pixeltwin.sources.embedded.customer import profile_of_customer
@@ -38,8 +39,14 @@ CUSTOMER = {
 class Gateway:
     """What of a gateway the listener writes to."""
 
-    customer_stores: Mapping[str, CustomerStore] = field(default_factory=dict)
+    customer_stores: Mapping[str, WritableSource] = field(default_factory=dict)
     admin_token: str = TOKEN
+
+    async def forget(self, keys: Collection[str], source: str | None = None) -> Forgotten:
+        if source is not None and source not in self.customer_stores:
+            raise ValueError(f"source {source}: there is none")
+        stores = [it for name, it in self.customer_stores.items() if source in (None, name)]
+        return Forgotten(customers=sum([await store.forget(keys) for store in stores]))
 
 
 def opened(folder: Path, name: str) -> WritableSource:
@@ -140,6 +147,32 @@ async def test_a_customer_is_forgotten(admin, store) -> None:
     assert (response.status_code, response.content) == (204, b"")
     assert await store.look_up(["a/b?c ü"]) == {}
     assert error(await admin.delete("/api/customers/a%2Fb%3Fc%20%C3%BC")) == (404, "no such customer")
+
+
+async def test_several_people_are_forgotten_at_once_and_their_number_is_told(admin, store) -> None:
+    await admin.put("/api/customers", json=[{**CUSTOMER, "key": key} for key in ("a", "b", "c")])
+    response = await admin.post("/api/customers/forget", json={"keys": ["a", "b", "x"]})
+    assert (response.status_code, response.json()["customers"]) == (200, 2)
+    assert (await store.look_up(["a", "b", "c"])).keys() == {"c"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b"{", 400, "the body is no JSON"),
+        ([], 400, "keys: a list"),
+        ({"keys": "a"}, 400, "keys: a list"),
+        ({"keys": [1]}, 400, "keys: a list"),
+        ({"keys": [], "source": 1}, 400, "source: the name"),
+        ({"keys": ["a"], "source": "nowhere"}, 404, "source nowhere"),
+        ({"keys": ["a"] * 1001}, 413, "at most 1000"),
+    ],
+)
+async def test_nobody_is_forgotten_by_a_body_that_cannot_be_read(admin, body, status, said) -> None:
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    response = await admin.post("/api/customers/forget", content=content, headers={"Content-Type": "application/json"})
+    assert error(response)[0] == status
+    assert error(response)[1].startswith(said)
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])

@@ -5,12 +5,17 @@ from pathlib import Path
 
 import pytest
 from tests.factories import NOW, PIXEL
+from tests.outboxes.engines import server
 from typer.testing import CliRunner
 
 from pixeltwin.capi.event import ServerEvent, UserData
-from pixeltwin.cli import app
+from pixeltwin.cli import app, forgetting
+from pixeltwin.config import load_config
 from pixeltwin.enrich.memory import browser_key, to_remember
+from pixeltwin.gateway.items import twin_item
 from pixeltwin.memories import sqlite
+from pixeltwin.mirror import Draft
+from pixeltwin.outboxes import open_outbox
 from pixeltwin.sources.embedded import EmbeddedSource
 
 FBP = "fb.1.1795461138686.1"
@@ -22,7 +27,10 @@ pixels: [{{ id: "{PIXEL}", access_token: "${{T}}" }}]
 elements: {{ uid: {{ signed_cookie: uid, key: "${{T}}" }} }}
 sources: {{ customers: {{ kind: embedded, path: customers.db, key: uid }} }}
 identity: {{ remember: 90d, store: {{ kind: sqlite, path: identities.db }} }}
+outbox: {{ kind: sqlite, path: outbox.db }}
+admin: null
 """
+NOTHING_ELSE = "0 waiting, 0 letters, 0 cached, 0 shown"
 
 
 @pytest.fixture
@@ -63,21 +71,45 @@ def forget(config: Path, *keys: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("key", "told"),
     [
-        ("cust-1", "1 forgotten, 1 remembered"),
-        ("John_Smith@gmail.com", "0 forgotten, 1 remembered"),
-        (EM, "0 forgotten, 1 remembered"),
+        ("cust-1", "1 in stores, 1 remembered"),
+        ("John_Smith@gmail.com", "0 in stores, 1 remembered"),
+        (EM, "0 in stores, 1 remembered"),
     ],
 )
 def test_one_person_goes_and_the_neighbour_of_the_same_city_stays(config, key, told):
-    assert forget(config, key) == (0, told)
+    assert forget(config, key) == (0, f"forgotten: {told}, {NOTHING_ELSE}")
     assert remembered(config.parent) == {f"{FBP}2"}
 
 
 def test_whom_nobody_knows_is_said(config):
-    assert forget(config, "nobody@example.com") == (1, "0 forgotten")
+    assert forget(config, "nobody@example.com") == (1, f"forgotten: 0 in stores, 0 remembered, {NOTHING_ELSE}")
 
 
-def test_a_config_that_keeps_nobody_says_so(config):
-    config.write_text(f'pixels: [{{ id: "{PIXEL}", access_token: "${{T}}" }}]')
-    code, output = forget(config, "x")
-    assert (code, "keeps no customers" in output.replace("\n", " ")) == (1, True)
+@pytest.mark.parametrize("leased", [False, True])
+def test_in_a_database_without_a_gateway_what_another_node_is_sending_is_told(config, tmp_path, monkeypatch, leased):
+    pytest.importorskip("asyncpg")
+    monkeypatch.setattr(forgetting, "AGAIN", 0.0)
+    monkeypatch.setenv("DSN", server())
+    database = f'kind: postgres, url: "${{DSN}}", schema: forget_{leased:d}'
+    config.write_text(CONFIG.replace("kind: sqlite, path: outbox.db", database))
+    twins = [Draft(pixel_id=PIXEL, event=lead(eid), keys={"customers": key}) for eid, key in WHOSE.items()]
+
+    async def run() -> tuple[int, list[bytes]]:
+        outbox = await open_outbox(load_config(config).outbox, base=tmp_path)
+        await outbox.append([twin_item(draft) for draft in twins])
+        if leased:
+            await outbox.lease("conversions_api", limit=10, seconds=60)
+        code = await asyncio.to_thread(forgetting.forget_customers, ["cust-1"], config)
+        left = [item.payload for item in await outbox.waiting()]
+        await outbox.close()
+        return code, left
+
+    left = twins if leased else twins[1:]
+    assert asyncio.run(run()) == (int(leased), [draft.as_bytes() for draft in left])
+
+
+WHOSE = {"order-1": "cust-1", "order-2": "cust-2"}
+
+
+def lead(event_id: str) -> ServerEvent:
+    return ServerEvent(event_name="Lead", event_time=int(NOW), event_id=event_id, user_data=UserData())

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 
 from pixeltwin.capi.event import ServerEvent, UserData
 from pixeltwin.cli import app, outbox_work
+from pixeltwin.config import load_config
 from pixeltwin.delivery.outbox import Expired, Later, NewItem, Outbox, Outcome, Refused
 from pixeltwin.mirror import Draft
-from pixeltwin.outboxes import postgres, sqlite
+from pixeltwin.outboxes import open_outbox, postgres, sqlite
 
 API, OTHER = "conversions_api", "2345678901234567"
 EM = "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"  # Meta's hash of john_smith@gmail.com
@@ -350,3 +351,18 @@ def test_a_database_that_is_away_is_exit_code_3(tmp_path):
     ran = CliRunner().invoke(app, ["outbox", "ls", "-c", str(config)], env={"T": "a-token", "PG": url})
     assert (ran.exit_code, ran.stdout) == (3, "")
     assert "cannot be used now" in ran.stderr
+
+
+def test_the_command_reads_what_the_gateway_has_encrypted(tmp_path, monkeypatch):
+    monkeypatch.setenv("K", "a1" * 32)
+    config = written(tmp_path, 'sqlite, path: outbox.db, encryption: { keys: ["${K}"] }')
+
+    async def append() -> None:
+        engine = await open_outbox(load_config(config, {"T": "a-token", "K": "a1" * 32}).outbox, base=tmp_path)
+        await engine.append([twin("order-1001")])
+        await engine.close()
+
+    asyncio.run(append())
+    assert EM.encode() not in b"".join(path.read_bytes() for path in tmp_path.glob("outbox.db*"))
+    code, shown = outbox(config, "show", 1)
+    assert (code, "order-1001" in shown) == (0, True)

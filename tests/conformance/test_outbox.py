@@ -3,16 +3,14 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from tests.outboxes.engines import bound_settings_of, settings_of
+from tests.outboxes.engines import ENGINES, Open, bound_settings_of
 
-from pixeltwin import kinds
 from pixeltwin.delivery.outbox import (
     DEADLINE_PASSED,
     KEEP_LETTERS,
@@ -77,14 +75,9 @@ def names(lease: Lease) -> list[str]:
     return [item.payload.decode() for item in lease.items]
 
 
-async def open_kind(kind: ModuleType, base: Path, clock: Callable[[], float]) -> Outbox:
-    outbox: Outbox = await kind.open_outbox(settings_of(kind, base), base=base, clock=clock)
-    return outbox
-
-
-@pytest.fixture(params=kinds.modules("pixeltwin.outboxes"), ids=lambda kind: kind.__name__.rpartition(".")[2])
-def kind(request: pytest.FixtureRequest) -> Any:
-    return request.param
+@pytest.fixture(params=ENGINES)
+def open_engine(request: pytest.FixtureRequest) -> Open:
+    return ENGINES[request.param]
 
 
 @pytest.fixture
@@ -93,16 +86,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def outbox(kind: ModuleType, tmp_path: Path, clock: Clock) -> AsyncIterator[Outbox]:
-    outbox = await open_kind(kind, tmp_path, clock)
+async def outbox(open_engine: Open, tmp_path: Path, clock: Clock) -> AsyncIterator[Outbox]:
+    outbox = await open_engine(tmp_path, clock)
     yield outbox
     await outbox.close()
 
 
 @pytest.fixture
-async def ticking(kind: ModuleType, tmp_path: Path) -> AsyncIterator[Outbox]:
+async def ticking(open_engine: Open, tmp_path: Path) -> AsyncIterator[Outbox]:
     """An outbox on the real clock."""
-    outbox = await open_kind(kind, tmp_path, time.time)
+    outbox = await open_engine(tmp_path, time.time)
     yield outbox
     await outbox.close()
 
@@ -907,6 +900,37 @@ async def test_purge_takes_what_a_lease_has_lost(outbox: Outbox, clock: Clock, o
     assert await outbox.purge("1", ANN) == 1
     assert await settle_all(outbox, ended, outcome) == 0
     assert await outbox.stats() == {}
+
+
+async def test_withdrawn_items_are_gone_and_their_neighbours_stay(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([new_item("a"), held_item("b", until=clock.now + 60), new_item("c", destination=RELAY)])
+    a, b, _ = [item.seq for item in await outbox.waiting()]
+    assert await outbox.withdraw([a, b, b, 1 << 40]) == 2
+    assert [item.payload for item in await outbox.waiting()] == [b"c"]
+    assert (await outbox.tally())[CAPI] == Tally(accepted=2, purged=2)
+
+
+async def test_withdraw_leaves_items_under_lease_to_their_end(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([new_item()])
+    taken = await lease(outbox, seconds=60)
+    seqs = [item.seq for item in taken.items]
+    assert await outbox.withdraw(seqs) == 0
+    clock.now += 60
+    assert await outbox.withdraw(seqs) == 1
+    assert await settle_all(outbox, taken, Later(clock.now, "late")) == 0
+
+
+async def test_withdraw_takes_no_letters(outbox: Outbox) -> None:
+    await outbox.append([new_item()])
+    seqs = await bury(outbox)
+    assert await outbox.withdraw(seqs) == 0
+    assert [letter.seq for letter in await outbox.letters()] == seqs
+
+
+async def test_keys_of_withdrawn_items_stay_remembered(outbox: Outbox) -> None:
+    await outbox.append([new_item(key=b"k")])
+    await outbox.withdraw([item.seq for item in await outbox.waiting()])
+    assert await outbox.append([new_item(key=b"k")]) == [Appended.DUPLICATE]
 
 
 async def test_keys_of_purged_items_stay_remembered(outbox: Outbox) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.factories import PIXEL, UA, hit_query
-from tests.processes import BIN, TOKEN, UID_KEY, Meta, gateway, sandbox, until, write_config
+from tests.processes import BIN, TOKEN, UID_KEY, Gateway, Meta, gateway, sandbox, until, write_config
 
 from pixeltwin.capi.event import ServerEvent, UserData
 from pixeltwin.delivery.outbox import NewItem, Refused
@@ -162,3 +162,48 @@ def test_explain_finds_what_a_running_gateway_holds(tmp_path, meta):
             ["shop", API, "0", "0", "1"],
             ["shop", "pixel_relay", "0", "0", "1"],
         ]
+
+
+EM, OTHERS = "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f", "b" * 64
+
+
+def visit(running: Gateway, browser: int, event_id: str, cookie: str = "", **parameters: str) -> None:
+    query = hit_query(
+        "Lead", ts=str(time.time_ns() // 1_000_000), eid=event_id, fbp=f"fb.1.1795461138686.{browser}", **parameters
+    )
+    headers = {"user-agent": UA, "x-forwarded-for": "203.0.113.9", "cookie": cookie}
+    assert httpx.get(f"{running.url}/tr/?{query}", headers=headers, trust_env=False).status_code == 200
+
+
+def test_who_is_forgotten_while_a_gateway_runs_never_gets_to_meta(tmp_path, meta):
+    """Two people's events wait for consent; one of them is forgotten, then both consent."""
+    with gateway(tmp_path, meta.url, more=HOLD) as running:
+        visit(running, 1, "hers", **{"ud[em]": EM})
+        visit(running, 2, "his", **{"ud[em]": OTHERS})
+        code, told, warned = cli("customers", "forget", "john_smith@gmail.com", "-c", running.config)
+        assert (code, warned) == (0, "")
+        assert told == "forgotten: 0 in stores, 0 remembered, 2 waiting, 0 letters, 0 cached, 1 shown\n"
+        shown = httpx.get(f"{running.admin}/api/events/{running.records()[-1]['id']}", trust_env=False).text
+        assert (EM in shown, EM.encode() in everything(tmp_path)) == (False, False)
+        for browser in (1, 2):
+            visit(running, browser, f"granted-{browser}", "ads=yes")
+        assert until(lambda: len(ids := event_ids(meta)) == 3 and set(ids)) == {"his", "granted-1", "granted-2"}
+        assert cli("customers", "forget", EM, "-c", running.config)[0] == 1
+    assert EM not in json.dumps(meta.report())
+
+
+def test_without_the_token_nobody_is_forgotten_in_a_gateway_and_that_is_said(tmp_path, meta):
+    with gateway(tmp_path, meta.url, more=HOLD) as running:
+        visit(running, 1, "hers", **{"ud[em]": EM})
+        other = changed(running.config, ', token: "${UID_KEY}"', "")
+        code, told, warned = cli("customers", "forget", EM, "-c", other)
+        assert (code, "0 waiting" in told) == (1, True)
+        assert "set admin.token" in warned
+        assert "was not searched" in warned
+    code, told, _ = cli("customers", "forget", EM, "-c", running.config)
+    assert (code, "2 waiting" in told) == (0, True)
+    assert EM.encode() not in everything(tmp_path)
+
+
+def everything(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in folder.glob("outbox.db*"))

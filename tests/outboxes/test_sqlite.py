@@ -127,7 +127,6 @@ async def purge_ann_among_others(base: Path) -> None:
 
 
 def test_purge_overwrites_the_bytes_of_items_and_dead_letters(tmp_path: Path, path: Path) -> None:
-    """Those that share their page with others; `secure_delete=fast` spares the writes that the rest would cost."""
     asyncio.run(purge_ann_among_others(tmp_path))
     kept = path.read_bytes()
     assert [text for text in (b"stays", b"waits", b"ann's letter", b"ann's item", ANN) if text in kept] == [
@@ -256,7 +255,7 @@ async def test_a_seq_is_never_given_twice(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("temp_store", 2), ("secure_delete", 2)]
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("temp_store", 2), ("secure_delete", 1)]
 )
 def test_sqlite_was_told(tmp_path: Path, pragma: str, value: str | int) -> None:
     """To sync its log at every commit, to keep leases in memory, to overwrite what is deleted."""

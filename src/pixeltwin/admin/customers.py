@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Awaitable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final, Protocol
 
 import orjson
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 from pixeltwin.admin.bodies import json_body
 from pixeltwin.admin.records import Json
+from pixeltwin.gateway.forgetting import Forgotten
 from pixeltwin.sources.embedded.customer import Customer
 from pixeltwin.telemetry import log
 
@@ -30,9 +32,6 @@ class CustomerStore(Protocol):
         Raises `ValueError`, whose text names the field at fault and repeats no value, and `OSError`.
         """
 
-    async def forget(self, keys: Collection[str]) -> int:
-        """Remove customers; how many were known. Raises `OSError`."""
-
 
 class CustomersView(Protocol):
     """What of a gateway takes customers; the gateway itself fits."""
@@ -45,9 +44,16 @@ class CustomersView(Protocol):
     def customer_stores(self) -> Mapping[str, CustomerStore]:
         """The sources of kind `embedded`, by name."""
 
+    async def forget(self, keys: Collection[str], source: str | None = None) -> Forgotten:
+        """Remove whatever is kept of people. Raises `ValueError` for a source that is none, and `OSError`."""
+
 
 class Customers:
-    """`PUT /api/customers` and `DELETE /api/customers/{key}`, with `?source=` where there are several."""
+    """`PUT /api/customers` and `DELETE /api/customers/{key}`, with `?source=` where there are several stores.
+
+    A customer is forgotten everywhere. `POST /api/customers/forget` does so with `{"keys": ["…"], "source": null}`, and
+    tells how many of each went.
+    """
 
     def __init__(self, view: CustomersView) -> None:
         self._view = view
@@ -55,6 +61,7 @@ class Customers:
     def routes(self) -> list[Route]:
         return [
             Route("/api/customers", self.put, methods=["PUT"]),
+            Route("/api/customers/forget", self.forget_all, methods=["POST"]),
             Route("/api/customers/{key:path}", self.forget, methods=["DELETE"]),
         ]
 
@@ -71,10 +78,29 @@ class Customers:
         return Json({"left_out": left_out}) if left_out else Response(status_code=204)
 
     async def forget(self, request: Request) -> Response:
-        """204, or 404 for a customer who was not known."""
-        if not await _written(self._store(request).forget([request.path_params["key"]])):
+        """204, or 404 for a customer of whom nothing was known."""
+        source = request.query_params.get("source")
+        if source is None and len(self._view.customer_stores) > 1:
+            raise self._ambiguous()
+        told = await self._forgotten([request.path_params["key"]], source)
+        if not told.total:
             raise HTTPException(404, "no such customer")
         return Response(status_code=204)
+
+    async def forget_all(self, request: Request) -> Response:
+        """How many of each went."""
+        keys, source = read_people(await json_body(request))
+        return Json(asdict(await self._forgotten(keys, source)))
+
+    async def _forgotten(self, keys: Collection[str], source: str | None) -> Forgotten:
+        try:
+            return await _written(self._view.forget(keys, source))
+        except ValueError as error:
+            raise HTTPException(404, str(error)) from None
+
+    def _ambiguous(self) -> HTTPException:
+        names = ", ".join(self._view.customer_stores)
+        return HTTPException(400, f"source: say with ?source= which one is meant: {names}")
 
     def _store(self, request: Request) -> CustomerStore:
         """The store that is meant."""
@@ -84,7 +110,7 @@ class Customers:
         if name in stores:
             return stores[name]
         if not name and stores:
-            raise HTTPException(400, f"source: say with ?source= which one is meant: {names}")
+            raise self._ambiguous()
         raise HTTPException(404, f"source: no source of kind embedded has that name; there are: {names}")
 
 
@@ -97,6 +123,21 @@ def read_customers(body: bytes) -> list[Customer]:
     if not isinstance(given, list):
         return [_customer(given, "")]
     return [_customer(item, f"[{index}].") for index, item in enumerate(given)]
+
+
+def read_people(body: bytes) -> tuple[list[str], str | None]:
+    """The keys of a JSON text, and the source that they are of."""
+    try:
+        given = orjson.loads(body)
+    except ValueError:
+        raise HTTPException(400, "the body is no JSON") from None
+    keys, source = (given.get("keys"), given.get("source")) if isinstance(given, dict) else (None, None)
+    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+        raise HTTPException(400, "keys: a list of keys, addresses, numbers or hashes is wanted, as text")
+    if not isinstance(source, str | None):
+        raise HTTPException(400, "source: the name of a source is wanted")
+    _check_number(keys)
+    return keys, source
 
 
 def _customer(given: Any, place: str) -> Customer:
@@ -121,9 +162,9 @@ def _object(given: Mapping[str, Any], name: str, place: str) -> Mapping[str, Any
     return value or {}
 
 
-def _check_number(customers: Sequence[Customer]) -> None:
+def _check_number(customers: Sequence[Customer | str]) -> None:
     if len(customers) > MOST:
-        raise HTTPException(413, f"at most {MOST} customers can be put at once")
+        raise HTTPException(413, f"at most {MOST} customers can be named at once")
 
 
 async def _written[T](change: Awaitable[T]) -> T:

@@ -51,7 +51,7 @@ def forget(
     config: ConfigFile,
     source: SourceName = None,
 ) -> None:
-    """Remove whatever is kept of customers: named by key, e-mail address, phone number or hash."""
+    """Remove whatever is kept of customers, and what waits for Meta: by key, e-mail address, phone number or hash."""
     from pixeltwin.cli.forgetting import forget_customers
 
     finish(lambda: forget_customers(keys, config, source=source))

@@ -1,78 +1,110 @@
 """`pixeltwin customers forget`: whatever is kept of a customer goes, wherever it is kept.
 
-A customer is named by the key of the embedded store, by an e-mail address, a phone number or an external id, in plain
-text or hashed. The outbox is not searched: what waits there is on its way.
+A customer is named by the key of a source, by an e-mail address, a phone number or an external id, in plain text or
+hashed. The gateway that runs does it: the outbox is open there, and the caches are its own. Where none runs, or none
+that lets us, it is done here, on the files and in the database.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
 import typer
 
 from pixeltwin import kinds
-from pixeltwin.capi.hashes import as_sha256
-from pixeltwin.capi.normalize import hashes
+from pixeltwin.cli.outbox_access import by_gateway, opened
 from pixeltwin.config import Config, load_config
-from pixeltwin.enrich.source import Profile
-from pixeltwin.sources import embedded
-from pixeltwin.sources.embedded.store import Store
+from pixeltwin.enrich.source import Source
+from pixeltwin.errors import UnreachableError
+from pixeltwin.gateway.forgetting import Forgotten, Keepers, forget
+from pixeltwin.gateway.gateway import open_memory
 
-TELLING: Final = ("em", "ph", "external_id")  # hashes that are one person's; a city's is half the world's
+AGAIN: Final = 10.0  # seconds until what was on its way to Meta has got there or come back, nearly always
+PLACES: Final[Mapping[str, str]] = {
+    "customers": "in stores",
+    "remembered": "remembered",
+    "waiting": "waiting",
+    "letters": "letters",
+    "cached": "cached",
+    "shown": "shown",
+}
+NO_TOKEN: Final = (
+    "what the gateway that runs has in its memory stays: "  # noqa: S105  a sentence
+    "set admin.token in the config file and start it again, or stop it first"
+)
 
 
 def forget_customers(keys: Collection[str], config: Path, *, source: str | None = None) -> int:
-    """Remove customers; 1 if nothing was known of any of them."""
+    """Remove customers; 1 if nothing was known of any of them, or if it could not be done everywhere."""
     loaded = load_config(config)
-    stores = _stores(loaded, source)
-    if not stores and loaded.identity.remember is None:
-        raise ValueError(
-            f"{config} keeps no customers: it has no source of kind embedded, and identity.remember is off"
-        )
-    told = {value for key in keys for value in _hashes_of(key)}
-    gone = 0
-    for path in stores:
-        known, removed = _forgotten(path, keys)
-        told |= {value for profile in known for name in TELLING for value in profile.user_data.get(name, ())}
-        gone += removed
-    remembered = asyncio.run(_forget_remembered(loaded, told))
-    more = f", {remembered} remembered" if remembered else ""
-    typer.echo(f"{gone} forgotten{more}")
-    return 0 if gone or remembered else 1
+    if source is not None and source not in loaded.sources:
+        raise ValueError(f"--source {source}: the sources are: {', '.join(loaded.sources) or 'none'}")
+    return asyncio.run(_forget(loaded, keys, source))
 
 
-def _stores(config: Config, name: str | None) -> list[Path]:
-    """The embedded stores' files, or the one of that source. Raises `ValueError` for a source that is none."""
-    found = {known: it for known, it in config.sources.items() if isinstance(it, embedded.Settings)}
-    if name is not None and name not in found:
-        known = ", ".join(found) or "none"
-        raise ValueError(f"--source {name}: the sources of kind embedded are: {known}")
-    return [config.base / it.path for known, it in found.items() if name in (None, known)]
+async def _forget(config: Config, keys: Collection[str], source: str | None) -> int:
+    told, is_everywhere = await _forgotten(config, keys, source)
+    _tell(told)
+    found, left = told.total, told.leased
+    if left:
+        typer.echo(f"{left} are on their way to Meta: once more in {AGAIN:g} s", err=True)
+        await asyncio.sleep(AGAIN)
+        told, is_everywhere = await _forgotten(config, keys, source)
+        _tell(told)
+        found, left = found + told.total, told.leased
+    if left:
+        typer.echo(f"{left} are on their way to Meta still: run this once more", err=True)
+    if told.unreadable:
+        typer.echo(f"{told.unreadable} of the outbox could not be searched: their encryption key is missing", err=True)
+    return 0 if found and is_everywhere and not left and not told.unreadable else 1
 
 
-def _hashes_of(key: str) -> Iterable[str]:
-    """What the key may be remembered as."""
-    if own := as_sha256(key):
-        return (own,)
-    return (value for name in TELLING for value in hashes(name, key))
+def _tell(told: Forgotten) -> None:
+    numbers = asdict(told)
+    typer.echo("forgotten: " + ", ".join(f"{numbers[name]} {place}" for name, place in PLACES.items()))
 
 
-def _forgotten(path: Path, keys: Collection[str]) -> tuple[Collection[Profile], int]:
-    """What a store knew of the customers, and how many of them it had."""
-    store = Store(path)
-    try:
-        return store.select(keys).values(), store.forget(keys)
-    finally:
-        store.close()
+async def _forgotten(config: Config, keys: Collection[str], source: str | None) -> tuple[Forgotten, bool]:
+    """What went, and whether every place could be reached."""
+    async with AsyncExitStack() as stack:
+        try:
+            gateway = await stack.enter_async_context(by_gateway(config, "it is done here"))
+        except UnreachableError:
+            return await _forgotten_here(config, keys, source)
+        if gateway.may_change:
+            return Forgotten(**await gateway.forget(keys, source)), True
+    typer.echo(NO_TOKEN, err=True)
+    told, _ = await _forgotten_here(config, keys, source)
+    return told, False
 
 
-async def _forget_remembered(config: Config, told: Collection[str]) -> int:
-    if config.identity.remember is None or config.identity.store.kind == "memory":  # that of the running gateway alone
-        return 0
-    memory = await kinds.module_of(config.identity.store).open_memory(config.identity.store, base=config.base)
-    try:
-        gone: int = await memory.forget(told)
-        return gone
-    finally:
-        await memory.close()
+async def _forgotten_here(config: Config, keys: Collection[str], source: str | None) -> tuple[Forgotten, bool]:
+    async with AsyncExitStack() as stack:
+        is_everywhere = True
+        try:
+            outbox = await opened(config)
+        except OSError as error:
+            typer.echo(f"the outbox was not searched: {error}", err=True)
+            outbox, is_everywhere = None, False
+        memory = await open_memory(config)
+        for closer in (outbox, memory):
+            if closer:
+                stack.push_async_callback(closer.close)
+        keepers = Keepers(sources=await _sources(config, stack), outbox=outbox, memory=memory)
+        return await forget(config, keepers, keys, source), is_everywhere
+
+
+async def _sources(config: Config, stack: AsyncExitStack) -> dict[str, Source]:
+    """The sources that can be opened; of one that cannot, the customers' hashes are not learnt."""
+    sources: dict[str, Source] = {}
+    for name, settings in config.sources.items():
+        try:
+            sources[name] = kinds.module_of(settings).open_source(settings, config.base)
+        except OSError as error:
+            typer.echo(f"source {name}: {error}", err=True)
+        else:
+            stack.push_async_callback(sources[name].close)
+    return sources

@@ -13,13 +13,12 @@ import typer
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
-from pixeltwin import kinds
 from pixeltwin.admin.errors import refusal
 from pixeltwin.admin.outbox import MOST, OutboxPages
 from pixeltwin.config import Config
 from pixeltwin.delivery.outbox import Outbox
 from pixeltwin.errors import UnreachableError
-from pixeltwin.outboxes import memory, sqlite
+from pixeltwin.outboxes import memory, open_outbox, sqlite
 
 NO_TOKEN: Final = (
     "the gateway that runs changes letters for nobody but who has its token: "  # noqa: S105  a sentence
@@ -35,7 +34,7 @@ class Access:
 
     def __init__(self, client: httpx.AsyncClient, *, may_change: bool) -> None:
         self._client = client
-        self._may_change = may_change
+        self.may_change = may_change
 
     async def pixels(self, pixel_id: str | None) -> tuple[list[Entry], bool]:
         """The sums by pixel, and whether they are complete."""
@@ -63,9 +62,14 @@ class Access:
     async def discard(self, seqs: Collection[int]) -> int:
         return await self._change("discard", "discarded", seqs)
 
+    async def forget(self, keys: Collection[str], source: str | None) -> Entry:
+        """How many of each went; a gateway alone can be asked."""
+        told: Entry = await self._ask("POST", "/api/customers/forget", json={"keys": [*keys], "source": source})
+        return told
+
     def check_may_change(self) -> None:
         """Raises `ValueError` where the token is missing."""
-        if not self._may_change:
+        if not self.may_change:
             raise ValueError(NO_TOKEN)
 
     async def _change(self, path: str, done: str, seqs: Collection[int]) -> int:
@@ -89,9 +93,13 @@ class Access:
 @asynccontextmanager
 async def access_to(config: Config) -> AsyncIterator[Access]:
     """The config's outbox. Raises `UnreachableError`, which says what was tried."""
-    outbox, why = await _opened(config)
+    outbox, why = None, _nothing_here(config)
+    try:
+        outbox = await opened(config)
+    except OSError as error:
+        why = str(error)
     if outbox is None:
-        async with _by_gateway(config, why) as access:
+        async with by_gateway(config, why) as access:
             yield access
         return
     app = Starlette(routes=OutboxPages(outbox).routes(), exception_handlers={HTTPException: refusal})
@@ -102,21 +110,24 @@ async def access_to(config: Config) -> AsyncIterator[Access]:
         await outbox.close()
 
 
-async def _opened(config: Config) -> tuple[Outbox | None, str]:
-    """The outbox, or None and why it cannot be had."""
+async def opened(config: Config) -> Outbox | None:
+    """The outbox; None where there is nothing on this machine's disk. Raises `OSError` where it cannot be had."""
+    return None if _nothing_here(config) else await open_outbox(config.outbox, base=config.base)
+
+
+def _nothing_here(config: Config) -> str:
+    """Why there is nothing to open; who looks does not make a file."""
     settings = config.outbox
     if isinstance(settings, memory.Settings):
-        return None, "the outbox is in the memory of the gateway that runs"
+        return "the outbox is in the memory of the gateway that runs"
     if isinstance(settings, sqlite.Settings) and not (config.base / settings.path).exists():
-        return None, f"there is no file {config.base / settings.path}"  # who looks does not make one
-    try:
-        return await kinds.module_of(settings).open_outbox(settings, base=config.base), ""
-    except OSError as error:
-        return None, str(error)
+        return f"there is no file {config.base / settings.path}"
+    return ""
 
 
 @asynccontextmanager
-async def _by_gateway(config: Config, why: str) -> AsyncIterator[Access]:
+async def by_gateway(config: Config, why: str) -> AsyncIterator[Access]:
+    """The outbox by way of the gateway that runs. Raises `UnreachableError`, which begins with `why` it has to be."""
     if config.admin is None:
         raise UnreachableError(f"{why}; and a gateway of this config has no admin listener to ask")
     token = config.admin.token.get_secret_value() if config.admin.token else ""

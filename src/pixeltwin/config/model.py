@@ -189,7 +189,7 @@ class Enrich(Section):
 class Admin(Section):
     """The admin server; it has no login yet, so only this machine may reach it.
 
-    `listen` is its host and port. Who shows the `token` may put customers, and deal with letters.
+    `listen` is its host and port. Who shows the `token` may put and forget customers, and deal with letters.
     """
 
     listen: ListenText = Listen("127.0.0.1", 8090)

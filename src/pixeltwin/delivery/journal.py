@@ -7,11 +7,22 @@ import asyncio
 import itertools
 import secrets
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
+
+FORGOTTEN: Final = "forgotten"  # the detail of a record that was emptied
+NOTHING_LEFT: Final[Mapping[str, Any]] = {
+    "event_id": "",
+    "source_url": "",
+    "detail": FORGOTTEN,
+    "hit": (),
+    "twin": None,
+    "origins": {},
+    "notes": (),
+}
 
 
 class State(StrEnum):
@@ -82,6 +93,13 @@ class Journal:
         if record := self._records.get(record_id):
             self._records[record_id] = replace(record, **changes)
             self._tell(self._records[record_id])
+
+    def forget(self, is_about: Callable[[Record], bool]) -> int:
+        """Empty the records that are about somebody, on open pages as well; answers how many."""
+        found = [record for record in self._records.values() if record.detail != FORGOTTEN and is_about(record)]
+        for record in found:
+            self.update(record.id, **NOTHING_LEFT)
+        return len(found)
 
     def get(self, record_id: str) -> Record | None:
         return self._records.get(record_id)

@@ -262,6 +262,13 @@ class Outbox(Protocol):
         Items under lease stay: they are on their way. Keys stay remembered, so that no repeat is accepted.
         """
 
+    async def withdraw(self, seqs: Collection[int]) -> int:
+        """Delete these waiting items, counted as `purged`; answers how many, durable.
+
+        Items under lease stay: they are on their way. Keys stay remembered. An engine with a file leaves nothing of
+        them in its bytes.
+        """
+
     async def expire(self, *, limit: int) -> int:
         """Make letters of up to `limit` items that are past their deadline, held ones too; answers how many.
 

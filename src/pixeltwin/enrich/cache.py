@@ -52,11 +52,18 @@ class ProfileCache:
         while len(self._known) > settings.max:
             self._known.popitem(last=False)
 
-    def forget(self, keys: Collection[str]) -> None:
-        """Know nothing of these keys."""
+    def forget(self, keys: Collection[str]) -> list[Known]:
+        """Know nothing of these keys; answers what was known, misses too."""
         self.generation += 1
-        for key in keys:
-            self._known.pop(_digest(key), None)
+        return [known for key in keys if (known := self._known.pop(_digest(key), None))]
+
+    def forget_hashes(self, hashes: Collection[str]) -> int:
+        """Forget every customer who has one of these hashes; answers how many."""
+        self.generation += 1
+        gone = [digest for digest, known in self._known.items() if known.profile and known.profile.has_any(hashes)]
+        for digest in gone:
+            del self._known[digest]
+        return len(gone)
 
     def _get(self, key: str) -> Known | None:
         digest = _digest(key)

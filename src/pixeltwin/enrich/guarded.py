@@ -8,7 +8,7 @@ from typing import Final
 
 from pixeltwin.capi.normalize import hashes
 from pixeltwin.enrich.breaker import Breaker
-from pixeltwin.enrich.cache import ProfileCache
+from pixeltwin.enrich.cache import Known, ProfileCache
 from pixeltwin.enrich.profiles import Hasher, profile_of
 from pixeltwin.enrich.source import Profile, Query, Row, SourceSettings
 
@@ -43,10 +43,13 @@ class Guarded:
             self._cache.remember(unknown, found)
         return known | found
 
-    def changed(self, keys: Collection[str]) -> None:
-        """Customers were written or removed: what is remembered of them counts no longer."""
-        if self._cache is not None:
-            self._cache.forget(keys)
+    def changed(self, keys: Collection[str]) -> list[Known]:
+        """Customers were written or removed: what is remembered of them, which is answered, counts no longer."""
+        return [] if self._cache is None else self._cache.forget(keys)
+
+    def forget_hashes(self, hashes: Collection[str]) -> int:
+        """Drop what is remembered of customers with these hashes; answers of how many."""
+        return 0 if self._cache is None else self._cache.forget_hashes(hashes)
 
     async def close(self) -> None:
         await self.query.close()

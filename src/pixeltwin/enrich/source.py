@@ -40,6 +40,10 @@ class Profile:
         """Whether nothing is known but that the customer exists."""
         return not (self.user_data or self.custom_data or self.facts)
 
+    def has_any(self, hashes: Collection[str]) -> bool:
+        """Whether one of these is among its own."""
+        return any(value in hashes for values in self.user_data.values() for value in values)
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:

@@ -19,12 +19,14 @@ from pixeltwin.enrich.memory import Memory
 from pixeltwin.enrich.source import Source
 from pixeltwin.gateway.consents import Consents
 from pixeltwin.gateway.entries import record_of_server_event, records_of, tell_answer
+from pixeltwin.gateway.forgetting import Forgotten, Keepers, forget
 from pixeltwin.gateway.items import Relay, items_of, twin_item
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.relays import Relays
 from pixeltwin.gateway.twins import Twins
 from pixeltwin.mapping.sessions import sessions_of
 from pixeltwin.mirror import Admission, Decide, Draft, Ingested, admit, admit_ingest
+from pixeltwin.outboxes import open_outbox
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
 from pixeltwin.pixel.stamp import MARK
@@ -71,6 +73,7 @@ class Gateway:
         self._consents: Consents | None = None
         self._running: list[tuple[Worker, asyncio.Task[None]]] = []
         self._sources: Mapping[str, Source] = {}
+        self._memory: Memory | None = None
         self._closers: list[Closer] = []
 
     async def open(self) -> None:
@@ -82,9 +85,10 @@ class Gateway:
             raise
 
     async def _open(self, config: Config) -> None:
-        self._outbox = outbox = await _open_outbox(config)
+        self._outbox = outbox = await open_outbox(config.outbox, base=config.base)
         self._consents = Consents(outbox)
-        self._sources, memory = open_sources(config), await _open_memory(config)
+        self._sources = open_sources(config)
+        self._memory = memory = await open_memory(config)
         self._closers.extend((*self._sources.values(), *([memory] if memory else [])))
         twins = Twins(config, self.policy, self._sources, self.journal, memory)
         names = self.pixels
@@ -160,6 +164,11 @@ class Gateway:
 
     async def discard(self, seqs: Collection[int]) -> int:
         return await self._opened.discard(seqs)
+
+    async def forget(self, keys: Collection[str], source: str | None = None) -> Forgotten:
+        """Remove whatever is kept of people, as `forgetting.forget` does."""
+        keepers = Keepers(sources=self._sources, outbox=self._opened, memory=self._memory, journal=self.journal)
+        return await forget(self.config, keepers, keys, source)
 
     async def tally(self) -> Mapping[str, Tally]:
         return await self._opened.tally()
@@ -272,13 +281,7 @@ def _tokens(config: Config) -> dict[str, Callable[[], str]]:
     return tokens
 
 
-async def _open_outbox(config: Config) -> Outbox:
-    engine = kinds.module_of(config.outbox)
-    outbox: Outbox = await engine.open_outbox(config.outbox, base=config.base)
-    return outbox
-
-
-async def _open_memory(config: Config) -> Memory | None:
+async def open_memory(config: Config) -> Memory | None:
     if config.identity.remember is None:
         return None
     engine = kinds.module_of(config.identity.store)

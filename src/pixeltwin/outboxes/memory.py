@@ -271,6 +271,14 @@ class MemoryOutbox:
         letters = [ended for ended in self._letters.values() if _is_about(ended.row, pixel_id, subject)]
         return len(rows) + self._discard(letters)
 
+    async def withdraw(self, seqs: Collection[int]) -> int:
+        self._check_open()
+        now = self._clock()
+        rows = [row for seq in set(seqs) if (row := self._rows.get(seq)) and not row.is_leased(now)]
+        for row in rows:
+            self._end(row, "purged")
+        return len(rows)
+
     def _about(self, pixel_id: str, subject: bytes, now: float) -> list[Row]:
         """The rows of the pixel and subject that are under no lease."""
         rows = (row for row in self._rows.values() if _is_about(row, pixel_id, subject))

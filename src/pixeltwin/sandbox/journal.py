@@ -1,5 +1,6 @@
 """Every request as one JSON line, access tokens masked: what a test or a person reads after the fact."""
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -64,8 +65,13 @@ class Journal:
             "headers": masked_headers(request),
             "body": mask(body.decode("utf-8", "backslashreplace")),
         }
-        with self.path.open("ab") as file:
+        with open(self.path, "ab", opener=_private) as file:
             file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _private(path: str, flags: int) -> int:
+    """For the builtin `open`: a file that its owner alone may read, as it may have been fed with real hits."""
+    return os.open(path, flags, 0o600)
 
 
 def _replaying(body: bytes, receive: Receive) -> Receive:

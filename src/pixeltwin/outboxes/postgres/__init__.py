@@ -7,30 +7,38 @@ disk, and moves them over when it does. Time is the database's own, so that node
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr
 
+from pixeltwin.delivery.encryption import Encryption
 from pixeltwin.delivery.outbox import KEEP_LETTERS, Outbox
 from pixeltwin.kinds import KindSettings
 from pixeltwin.outboxes import sqlite
-from pixeltwin.units import Duration
+from pixeltwin.units import Duration, wrong
 
 EXTRA: Final = "the outbox of kind postgres needs one more package: pip install 'pixeltwin[postgres]'"
 SCHEMA_NAME: Final = r"^[a-z_][a-z0-9_]{0,47}$"
+
+
+def _not_here(written: Any) -> None:
+    if written is not None:
+        raise wrong("write it under outbox.encryption: what comes here is encrypted already")
 
 
 class Spool(sqlite.Settings):
     """An outbox of kind `sqlite`, with its options; each gateway needs a file of its own."""
 
     path: Path = Path("data/spool.db")
+    encryption: Annotated[None, BeforeValidator(_not_here)] = None
 
 
 class Settings(KindSettings):
     """`url` is a DSN: `postgresql://user:password@host/database`; of `host1,host2` the primary is found.
 
     `schema` is made there, with its tables. What the database does not take within `append_timeout` goes to the
-    `spool`. `keep_letters`: for how long letters are kept.
+    `spool`. `keep_letters`: for how long letters are kept. `encryption`: with which keys what is stored, in the
+    spool too, is encrypted.
     """
 
     kind: Literal["postgres"]
@@ -38,6 +46,7 @@ class Settings(KindSettings):
     schema_: Annotated[str, Field(alias="schema", pattern=SCHEMA_NAME)] = "pixeltwin"  # pydantic has a method `schema`
     append_timeout: Duration = 0.25
     keep_letters: Duration = KEEP_LETTERS
+    encryption: Encryption | None = None
     spool: Spool = Spool()
 
 

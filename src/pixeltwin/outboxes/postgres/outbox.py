@@ -138,6 +138,11 @@ class PostgresOutbox:
         (row,) = await self._fetch(statements.PURGE, self._now(), self._shard, pixel_id, subject)
         return spooled + int(row[0])
 
+    async def withdraw(self, seqs: Collection[int]) -> int:
+        self._check_open()
+        (row,) = await self._fetch(statements.WITHDRAW, self._now(), self._shard, _known(seqs))
+        return int(row[0])
+
     async def expire(self, *, limit: int) -> int:
         self._check_open()
         (row,) = await self._fetch(statements.EXPIRE, self._now(), self._shard, limit, self._keep_letters)

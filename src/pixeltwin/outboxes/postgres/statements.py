@@ -136,6 +136,13 @@ WITH {CLOCK}, wished AS ({wish("purge", "$3", "$4")}), items AS (
 SELECT count(*) FROM gone
 """
 
+WITHDRAW: Final = f"""
+WITH {CLOCK}, gone AS (
+    DELETE FROM outbox USING clock WHERE seq = ANY($3::bigint[]) AND ends_at <= now RETURNING destination
+), counted AS ({count("SELECT destination, 'purged' AS what FROM gone")})
+SELECT count(*) FROM gone
+"""
+
 EXPIRE: Final = f"""
 WITH {CLOCK}, late AS MATERIALIZED (
     SELECT seq FROM outbox

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
+from pixeltwin.delivery.encryption import Encryption
 from pixeltwin.delivery.outbox import (
     KEEP_LETTERS,
     Appended,
@@ -49,7 +50,7 @@ class Settings(KindSettings):
     fsync to SQLite's next checkpoint: a kill loses nothing, but a power cut or a crash of the system may take the last
     transactions (it did in 147 of 160 trials). `async` never waits for the disk: a power cut may take the whole file.
 
-    `keep_letters`: for how long letters are kept.
+    `keep_letters`: for how long letters are kept. `encryption`: with which keys what is stored is encrypted.
     """
 
     kind: Literal["sqlite"] = "sqlite"
@@ -58,6 +59,7 @@ class Settings(KindSettings):
     max_size: Size = MAX_SIZE
     keep_free: Size = KEEP_FREE
     keep_letters: Duration = KEEP_LETTERS
+    encryption: Encryption | None = None
 
 
 async def open_outbox(settings: Settings, *, base: Path, clock: Callable[[], float] = time.time) -> Outbox:
@@ -131,6 +133,10 @@ class SqliteOutbox:
         self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = PAGE
     ) -> list[Waiting]:
         return await self._do(lambda store: store.waiting(destination, pixel_id, after, limit))
+
+    async def withdraw(self, seqs: Collection[int]) -> int:
+        now = self._clock()
+        return await self._do(lambda store: store.withdraw(seqs, now))
 
     async def requeue(self, seqs: Collection[int]) -> int:
         now = self._clock()

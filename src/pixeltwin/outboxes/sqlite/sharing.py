@@ -14,6 +14,7 @@ from pixeltwin.outboxes.sqlite.keeper import Keeper
 from pixeltwin.outboxes.sqlite.mounts import refuse_network
 from pixeltwin.outboxes.sqlite.space import Limits
 from pixeltwin.outboxes.sqlite.writer import Writer
+from pixeltwin.sqlite_file import make_private_folder
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ def release(path: Path) -> None:
 
 def _open(path: Path, limits: Limits) -> Shared:
     refuse_network(path)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     held = lock(path)
     try:
         keeper = Keeper(path, held, limits)

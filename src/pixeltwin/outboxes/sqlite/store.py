@@ -9,7 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import apsw
@@ -101,6 +101,11 @@ DELETE FROM outbox WHERE pixel_id = ?1 AND subject = ?2
     AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?3)
 RETURNING seq, destination
 """
+WITHDRAW: Final = """
+DELETE FROM outbox WHERE seq = ?1
+    AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?2)
+RETURNING seq, destination
+"""
 LOSE: Final = "DELETE FROM leased WHERE seq = ?"
 
 LATE: Final = """
@@ -155,6 +160,7 @@ class Store:
         self.touched: set[str] = set()
         self.synchronous = "full"
         self._space = space
+        self._has_to_empty_log = False
         self._forget_at = -math.inf
         self.use(db)
 
@@ -194,6 +200,13 @@ class Store:
         self.commits += wrote
         if self._space and self._space.fill >= FULL:  # nothing may be appended before somebody hears that it is over
             self._space.look(self._db)
+        self._empty_log()
+
+    def _empty_log(self) -> None:
+        if self._has_to_empty_log:
+            self._has_to_empty_log = False
+            with suppress(apsw.Error):  # what was asked for is done; where somebody reads the log, it goes later
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def _tell_synchronous(self) -> None:
         """Tell SQLite what was asked for; it does not listen inside a transaction."""
@@ -303,14 +316,20 @@ class Store:
         return len(self._change(RELEASE, pixel_id, subject, now))
 
     def purge(self, pixel_id: str, subject: bytes, now: float) -> int:
-        purged = self._change(PURGE, pixel_id, subject, now)
+        return self._purge(PURGE, pixel_id, subject, now) + self._letters.purge(pixel_id, subject)
+
+    def withdraw(self, seqs: Collection[int], now: float) -> int:
+        return self._wiped(sum(self._purge(WITHDRAW, seq, now) for seq in set(seqs)))
+
+    def _purge(self, statement: str, *named: str | bytes | float) -> int:
+        purged = self._change(statement, *named)
         for destination in purged:
             self._tallies.add(destination, "purged")
-        return len(purged) + self._letters.purge(pixel_id, subject)
+        return len(purged)
 
-    def _change(self, statement: str, pixel_id: str, subject: bytes, now: float) -> list[str]:
-        """Change the subject's items that are under no lease; the ended lease of one must not settle it any more."""
-        changed = list(self._db.execute(statement, (pixel_id, subject, now)))
+    def _change(self, statement: str, *named: str | bytes | float) -> list[str]:
+        """Change the items named that are under no lease; the ended lease of one must not settle it any more."""
+        changed = list(self._db.execute(statement, named))
         self._lose(*(seq for seq, _ in changed))
         destinations = [destination for _, destination in changed]
         self.touched.update(destinations)
@@ -354,7 +373,12 @@ class Store:
         return len(destinations)
 
     def discard(self, seqs: Collection[int]) -> int:
-        return self._letters.discard(seqs)
+        return self._wiped(self._letters.discard(seqs))
+
+    def _wiped(self, gone: int) -> int:
+        """So many went for good: the log has their pages still, and is emptied after this transaction."""
+        self._has_to_empty_log |= bool(gone)
+        return gone
 
     def next_due(self, destination: str, now: float) -> float:
         """When the destination's next item is or becomes free to lease; infinity when nothing waits."""

@@ -13,6 +13,7 @@ import orjson
 
 from pixeltwin.enrich.source import Profile
 from pixeltwin.sources.embedded.codec import pack, pack_plain, unpack_profile
+from pixeltwin.sqlite_file import make_private_folder
 
 type Stored = tuple[bytes, bytes, bytes | None]  # a key's digest, packed hashes, custom data and facts
 
@@ -51,9 +52,9 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         with _os_errors(path):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch()
-            path.chmod(0o600)  # SQLite gives its other files the same mode
+            make_private_folder(path.parent)
+            path.touch(mode=0o600)
+            path.chmod(0o600)  # one that was there before may have been open to all; SQLite's other files get the same
             self._writer, self._reader = Shared(_opened(path)), Shared(_opened(path))
 
     @staticmethod
