@@ -75,7 +75,7 @@ def remarks(event: ServerEvent) -> Iterator[Remark]:
 
 
 def _insufficient_user_data(event: ServerEvent, now: float) -> bool:
-    keys = {key for key, value in event.user_data if value}
+    keys = {key for key, value in vars(event.user_data).items() if value}
     return any(keys <= weak for weak in INSUFFICIENT)
 
 

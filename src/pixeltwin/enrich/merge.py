@@ -20,8 +20,9 @@ def merge(given: UserData, profiles: Iterable[Profile]) -> UserData:
 
 def more_hashes(given: UserData, profile: Profile) -> dict[str, Any]:
     """The keys that the profile adds to, with all their values. Profiles hold hashes alone: none is checked again."""
-    found = {key: _joined(key, getattr(given, key), values) for key, values in profile.user_data.items()}
-    return {key: values for key, values in found.items() if values != getattr(given, key)}
+    known = vars(given)
+    found = {key: _joined(key, known[key], values) for key, values in profile.user_data.items()}
+    return {key: values for key, values in found.items() if values != known[key]}
 
 
 def _joined(key: str, given: Any, values: tuple[str, ...]) -> Any:
