@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pixeltwin.capi.hashes import Sha256
 
+EMPTY: Final = b'"custom_data":{}'  # that of an event, perhaps
+
 type Hashes = tuple[Sha256, ...]
 type Id = str | int
 
@@ -122,27 +124,14 @@ class ServerEvent(BaseModel):
     messaging_channel: MessagingChannel | None = None
     advanced_measurement_table: str | None = None
 
-    def as_bytes(self) -> bytes:
-        """The event as Meta gets it: JSON with nothing that is None, no empty custom_data."""
-        return orjson.dumps(self, default=said)
-
     def as_json(self) -> Mapping[str, Any]:
-        """The same as plain values."""
-        event: Mapping[str, Any] = orjson.loads(self.as_bytes())
+        """The event as Meta gets it: nothing that is None, no empty custom_data."""
+        event = self.model_dump(mode="json", exclude_none=True)
+        if not event.get("custom_data"):
+            event.pop("custom_data", None)
         return event
 
-
-def said(model: object) -> dict[str, Any]:
-    """What an event or a part of it says: nothing that is None, no empty custom_data. A `default` for orjson.
-
-    In half of the time that pydantic takes, which looks at each value's type once more.
-    """
-    if not isinstance(model, BaseModel):
-        raise TypeError(f"{type(model).__name__} is no part of an event")
-    values = {**vars(model), **model.model_extra} if model.model_extra else vars(model)
-    given = {name: value for name, value in values.items() if value is not None}
-    if isinstance(model, ServerEvent) and model.custom_data:
-        given["custom_data"] = said(model.custom_data)
-        if not given["custom_data"]:
-            del given["custom_data"]
-    return given
+    def as_bytes(self) -> bytes:
+        """The same as JSON, in less than the time that `as_json` takes alone."""
+        printed = self.model_dump_json(exclude_none=True).encode()
+        return orjson.dumps(self.as_json()) if EMPTY in printed else printed

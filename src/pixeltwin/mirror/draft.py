@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import orjson
 from pydantic import ConfigDict, TypeAdapter
 
-from pixeltwin.capi.event import ServerEvent, said
+from pixeltwin.capi.event import ServerEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Draft:
     def as_bytes(self) -> bytes:
         """JSON of whatever is not as by default."""
         stored = {name: value for name in NAMES if (value := getattr(self, name))}
-        return orjson.dumps({**stored, "event": self.event}, default=said)
+        return orjson.dumps({**stored, "event": orjson.Fragment(self.event.as_bytes())})
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> "Draft":

@@ -5,7 +5,6 @@
 An unsigned cookie would let anyone attach other people's data to their own device (THREATS T5).
 """
 
-import hashlib
 import hmac
 import re
 from typing import Annotated, ClassVar, Final, Literal
@@ -41,7 +40,7 @@ class Settings(ElementSettings):
 
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
         """The subject, when the signature holds and has not expired."""
-        found = SIGNED.fullmatch(request.cookies().get(self.signed_cookie, ""))
+        found = SIGNED.fullmatch(request.cookies.get(self.signed_cookie, ""))
         if not found or int(found[2]) < request.received_at:
             return None
         keys = (self.key, *self.keys) if self.key else self.keys
@@ -51,7 +50,7 @@ class Settings(ElementSettings):
 
     def _signature(self, subject: str, expiry: str, key: SecretStr) -> str:
         signed = f"{self.signed_cookie}={subject}.{expiry}".encode()
-        return hmac.new(key.get_secret_value().encode(), signed, hashlib.sha256).hexdigest()
+        return hmac.digest(key.get_secret_value().encode(), signed, "sha256").hex()
 
 
 EXAMPLES: Final = (
