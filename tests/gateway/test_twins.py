@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import orjson
+import pytest
 
 from pixeltwin.config import Config
 from pixeltwin.delivery.journal import Journal
@@ -85,8 +86,33 @@ async def test_what_meta_would_refuse_never_sinks_the_others():
     assert prepared[2] == Dropped("purchase_without_value (100/2804009)")
 
 
-async def test_a_draft_that_cannot_be_read_goes_to_the_dead_letters():
-    broken = Item(seq=1, pixel_id=PIXEL, payload=b"{}", attempts=0, appended_at=NOW)
-    prepared = await twins(Customers({})).prepare([broken, item(2, None)])
+EVENT = b'{"event_name":"Lead","event_time":1,"event_id":"e","user_data":{"fbp":"fb.1.2.3"}}'
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"{}",
+        b"no JSON",
+        b"[]",
+        b'"text"',
+        b'{"pixel_id":"1"}',
+        b'{"pixel_id":"1","event":{}}',
+        b'{"pixel_id":"1","event":%b,"of a newer version":1}' % EVENT,
+        b'{"pixel_id":"1","event":%b,"keys":"text"}' % EVENT,
+        b'{"pixel_id":"1","event":%b}' % EVENT.replace(b'"fbp"', b'"email"'),
+        b'{"pixel_id":"1","event":%b}' % EVENT.replace(b'"fbp":"fb.1.2.3"', b'"em":["a@example.com"]'),
+        b'{"pixel_id":"1","event":%b' % EVENT,
+    ],
+)
+async def test_a_draft_that_cannot_be_read_goes_to_the_dead_letters(payload):
+    broken = Item(seq=1, pixel_id=PIXEL, payload=payload, attempts=0, appended_at=NOW)
+    gateway = twins(Customers({}))
+    prepared = await gateway.prepare([broken, item(2, None)])
     assert isinstance(prepared[1], Refused)
     assert isinstance(prepared[2], Ready)
+    gateway.report(broken, prepared[1], "")  # and that it went there can be told
+
+
+def test_a_draft_of_a_version_that_knew_less_is_read():
+    assert Draft.from_bytes(b'{"pixel_id":"1","event":%b}' % EVENT).event.user_data.fbp == "fb.1.2.3"

@@ -6,9 +6,12 @@ Fields are Meta's, None where not sent. An empty `data_processing_options` is se
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
+import orjson
 from pydantic import BaseModel, ConfigDict
 
 from pixeltwin.capi.hashes import Sha256
+
+EMPTY: Final = b'"custom_data":{}'  # that of an event, perhaps
 
 type Hashes = tuple[Sha256, ...]
 type Id = str | int
@@ -127,3 +130,8 @@ class ServerEvent(BaseModel):
         if not event.get("custom_data"):
             event.pop("custom_data", None)
         return event
+
+    def as_bytes(self) -> bytes:
+        """The same as JSON, in less than the time that `as_json` takes alone."""
+        printed = self.model_dump_json(exclude_none=True).encode()
+        return orjson.dumps(self.as_json()) if EMPTY in printed else printed

@@ -32,7 +32,7 @@ def digits(trimmed: str) -> str | None:
 
 def as_hash(text: str) -> str | None:
     """The text if it is a hash: digits lower-cased, Meta's appendix kept. The hash of nothing is none."""
-    found = HASH.fullmatch(text.strip(SPACE))
+    found = HASH.fullmatch(text.strip(SPACE)) if len(text) >= SHORTEST else None
     if not found or found[1].lower() in HASHES_OF_NOTHING:
         return None
     appendix = found[2] or ""

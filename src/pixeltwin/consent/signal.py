@@ -40,7 +40,7 @@ class Example:
 
 def cookie(visit: Visit, name: str) -> str:
     """The cookie as the browser sent it; empty where it is missing or longer than browsers keep cookies."""
-    value = visit.request.cookies().get(name, "")
+    value = visit.request.cookies.get(name, "")
     return value if len(value) <= MAX_VALUE else ""
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pixeltwin.capi.event import HASHED_PARTS, CustomData, UserData
 from pixeltwin.enrich.source import Profile, Scalar
 
+PARTS: Final = frozenset(HASHED_PARTS)  # of names; they have one value each
 MONEY: Final = ("value", "currency", "predicted_ltv", "net_revenue")  # what a browser could make up
 
 
@@ -20,14 +21,15 @@ def merge(given: UserData, profiles: Iterable[Profile]) -> UserData:
 
 def more_hashes(given: UserData, profile: Profile) -> dict[str, Any]:
     """The keys that the profile adds to, with all their values. Profiles hold hashes alone: none is checked again."""
-    found = {key: _joined(key, getattr(given, key), values) for key, values in profile.user_data.items()}
-    return {key: values for key, values in found.items() if values != getattr(given, key)}
-
-
-def _joined(key: str, given: Any, values: tuple[str, ...]) -> Any:
-    if not given:
-        return values[0] if key in HASHED_PARTS else values  # parts of names have one value each
-    return given if key in HASHED_PARTS else tuple(dict.fromkeys((*given, *values)))
+    known = vars(given)
+    found: dict[str, Any] = {}
+    for key, values in profile.user_data.items():
+        before = known[key]
+        if not before:
+            found[key] = values[0] if key in PARTS else values
+        elif key not in PARTS and (both := tuple(dict.fromkeys((*before, *values)))) != before:
+            found[key] = both
+    return found
 
 
 def merged_custom_data(

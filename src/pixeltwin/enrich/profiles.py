@@ -1,6 +1,6 @@
 """From a customer's row to a profile: the one place where plaintext from a source becomes hashes."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
 from decimal import Decimal
@@ -25,8 +25,7 @@ def profile_of(
 
     The row's own country goes before the default one where a phone number lacks its country code.
     """
-    user_data = _user_data(row, columns.user_data, default_country, hashes)
-    unusable = _unusable(row, columns.user_data, user_data)
+    user_data, unusable = _user_data(row, columns.user_data, default_country, hashes)
     plain = plain_values(_values(row, columns.custom_data), _values(row, columns.facts))
     return Profile(user_data, plain.custom_data, plain.facts, (*unusable, *plain.left_out))
 
@@ -54,23 +53,23 @@ def texts_of(value: Any) -> tuple[str, ...]:
 
 def _user_data(
     row: Row, columns: Mapping[str, str], default_country: str | None, hashes: Hasher
-) -> dict[str, tuple[str, ...]]:
-    values = {name: texts for name, path in columns.items() if (texts := texts_of(value_at(row, path)))}
-    country = _country(values.get("country", ())) or default_country
-    user_data = {}
-    for name, texts in values.items():
-        found = hashes(name, texts[0], country)
-        if len(texts) > 1:
-            found = tuple(dict.fromkeys(value for text in texts for value in hashes(name, text, country)))
-        if found:
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """The hashes by Meta's key, and the names of what the row has and could not be hashed."""
+    given = {name: value for name, path in columns.items() if (value := value_at(row, path)) is not None}
+    country = _country(texts_of(given.get("country"))) or default_country
+    user_data, unusable = {}, []
+    for name, value in given.items():
+        if found := _hashes_of(name, value, country, hashes):
             user_data[name] = found
-    return user_data
+        elif not is_absent(value):
+            unusable.append(f"user_data.{name}")
+    return user_data, unusable
 
 
-def _unusable(row: Row, columns: Mapping[str, str], user_data: Collection[str]) -> list[str]:
-    """The names of what the row has and was not hashed."""
-    missing = [name for name in columns if name not in user_data]
-    return [f"user_data.{name}" for name in missing if not is_absent(value_at(row, columns[name]))]
+def _hashes_of(name: str, value: Any, country: str | None, hashes: Hasher) -> tuple[str, ...]:
+    if isinstance(value, str):  # most
+        return hashes(name, value, country) if value else ()
+    return tuple(dict.fromkeys(made for text in texts_of(value) for made in hashes(name, text, country)))
 
 
 def _values(row: Row, columns: Mapping[str, str]) -> dict[str, Any]:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import orjson
-
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.config import Config
 from pixeltwin.delivery.backoff import retry_at
@@ -19,7 +17,7 @@ from pixeltwin.enrich.memory import Memory, Remembered
 from pixeltwin.enrich.source import Profile, Source
 from pixeltwin.gateway.look_ups import Found, Keys, LookUps, Profiles
 from pixeltwin.mapping.sessions import sessions_of
-from pixeltwin.mirror import Draft, Policy, Sealed, seal, unverified
+from pixeltwin.mirror import Draft, Policy, Sealed, record_id_of, seal, unverified
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.rules.ruleset import Ruled
 from pixeltwin.telemetry import LOOKUPS, RULE_ERRORS, RULES, TWINS, log
@@ -86,8 +84,7 @@ class Twins:
         """Count and journal how a twin ended."""
         state = STATES[type(outcome)]
         TWINS.labels(self._names.get(item.pixel_id, "other"), state).inc()
-        if draft := _read(item):
-            self._journal.update(draft.record_id, state=state, detail=detail)
+        self._journal.update(record_id_of(item.payload), state=state, detail=detail)
         if isinstance(outcome, Refused):
             log.warning("Meta refused a twin", pixel=item.pixel_id, reason=detail)
 
@@ -180,13 +177,12 @@ class Twins:
         return Later(now + ORDER_RETRY, f"{source} does not know the order yet")
 
     def _ready(self, draft: Draft, sealed: Sealed, recalled: tuple[str, ...]) -> Ready:
-        twin = sealed.event.as_json()
-        record = self._journal.get(draft.record_id)
-        before = record.origins if record else {}  # what rules have set when the hit came
-        origins = {**before, **dict.fromkeys(recalled, "remembered"), **sealed.origins}
-        self._journal.update(draft.record_id, twin=twin, origins=origins, notes=sealed.notes, rules=sealed.rules)
+        if record := self._journal.get(draft.record_id):  # its origins: what rules have set when the hit came
+            origins = {**record.origins, **dict.fromkeys(recalled, "remembered"), **sealed.origins}
+            twin = sealed.event.as_json()
+            self._journal.update(record.id, twin=twin, origins=origins, notes=sealed.notes, rules=sealed.rules)
         code = sealed.test_event_code or self._test_codes.get(draft.pixel_id, "")
-        return Ready(orjson.dumps(twin), code, draft.credential)
+        return Ready(sealed.event.as_bytes(), code, draft.credential)
 
 
 def _count(ruled: Ruled) -> None:
@@ -205,5 +201,5 @@ def _opened(item: Item, draft: Draft, recalled: list[Remembered]) -> Opened:
 def _read(item: Item) -> Draft | None:
     try:
         return Draft.from_bytes(item.payload)
-    except (ValueError, KeyError, TypeError):  # pydantic's and orjson's errors are ValueErrors
+    except ValueError:
         return None

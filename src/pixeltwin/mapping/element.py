@@ -55,11 +55,13 @@ def reader(
 
     `client_ip` is the visitor's address as far as it is believed.
     """
-    seen = replace(request, peer=client_ip or "")
+    seen = request if request.peer == client_ip else replace(request, peer=client_ip or "")
+    known: dict[str, str | None] = {}
 
-    @cache
     def read(name: str) -> str | None:
-        return elements[name].read(seen, hit) if name in elements else None
+        if name not in known:
+            known[name] = elements[name].read(seen, hit) if name in elements else None
+        return known[name]
 
     return read
 

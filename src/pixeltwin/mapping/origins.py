@@ -34,13 +34,13 @@ def _time(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
 def _fbp(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
     if event.user_data.fbp == hit.get("fbp"):
         return "hit fbp"
-    return "cookie _fbp" if event.user_data.fbp == request.cookies().get("_fbp") else "new, set as cookie"
+    return "cookie _fbp" if event.user_data.fbp == request.cookies.get("_fbp") else "new, set as cookie"
 
 
 def _fbc(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
     if event.user_data.fbc == hit.get("fbc"):
         return "hit fbc"
-    if event.user_data.fbc == request.cookies().get("_fbc"):
+    if event.user_data.fbc == request.cookies.get("_fbc"):
         return "cookie _fbc"
     return "fbclid of the page" if click_id(hit.get("dl")) else "fbclid of the referrer"
 
@@ -51,7 +51,7 @@ def _address(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
         return "peer"
     if address in request.header("x-forwarded-for"):
         return "X-Forwarded-For"
-    return "cookie _fbi" if address in request.cookies().get("_fbi", "") else "masked"
+    return "cookie _fbi" if address in request.cookies.get("_fbi", "") else "masked"
 
 
 def _limits(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:

@@ -5,6 +5,7 @@ request ─ parse_hit ─ stranger? ─ clean ─ consent ─ map ─ rules ─ 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -20,7 +21,7 @@ from pixeltwin.mirror.draft import Draft
 from pixeltwin.mirror.limits import cleaned_of_rules, limited_copy, never_less_limited
 from pixeltwin.mirror.policy import PixelPolicy, Policy
 from pixeltwin.pixel.browser_id import RANDOM_BELOW, BrowserIds, browser_ids, page_host
-from pixeltwin.pixel.client_ip import client_ip, visitor_ip
+from pixeltwin.pixel.client_ip import FBI_COOKIE, client_ip, visitor_ip
 from pixeltwin.pixel.cookies import SetCookie, cookies_to_set
 from pixeltwin.pixel.hit import PixelHit, parse_hit
 from pixeltwin.pixel.request import HitRequest
@@ -144,7 +145,9 @@ class Arriving:
         )
 
     def _event(self) -> ServerEvent:
-        address = visitor_ip(self.request, self.policy.trusted_proxies, fbi_cookie=self.policy.fbi_cookie)
+        address = self.visit.client_ip
+        if self.policy.fbi_cookie and FBI_COOKIE in self.request.cookies:
+            address = visitor_ip(self.request, self.policy.trusted_proxies, fbi_cookie=True)
         event = server_event(self.hit, self.request, event_id=self.event_id, ids=self.ids, client_ip=address)
         return mask_client(event, self.policy.privacy)
 
@@ -174,8 +177,8 @@ class Arriving:
     def _drafts(self, record_id: str) -> Iterator[Draft]:
         event, removed = cleaned_of_rules(self.moment.event, self.ruled, self.policy.privacy)
         event = never_less_limited(event, self.given, self.verdict)
-        draft = Draft(
-            pixel_id=self.hit.pixel_id,
+        draft = partial(
+            Draft,
             event=event,
             notes=(*self._notes(event), *removed),
             rules=tuple(self.ruled.names),
@@ -190,8 +193,7 @@ class Arriving:
         for number, target in enumerate(self._targets()):
             pixel = self.policy.pixels.get(target.pixel) or PixelPolicy(verify=self.pixel.verify)
             verifier = pixel.verify.get(event.event_name, "")
-            yield replace(
-                draft,
+            yield draft(
                 pixel_id=target.pixel,
                 credential=target.credential,
                 verifier=verifier,
@@ -201,8 +203,10 @@ class Arriving:
 
     def _targets(self) -> Iterable[Target]:
         """The pixels that get a twin, one each: a rule's own with its token, all others pixels that we know."""
+        if not self.ruled.targets:
+            return [Target(self.hit.pixel_id)]
         found: dict[str, Target] = {}
-        for target in self.ruled.targets or [Target(self.hit.pixel_id)]:
+        for target in self.ruled.targets:
             pixel_id = target.pixel if target.credential else self.policy.pixel_id(target.pixel)
             if pixel_id is not None:
                 found.setdefault(pixel_id, replace(target, pixel=pixel_id))

@@ -1,10 +1,12 @@
 """A twin before look-ups, as the outbox keeps it."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import ClassVar, Final
 
 import orjson
+from pydantic import ConfigDict, TypeAdapter
 
 from pixeltwin.capi.event import ServerEvent
 
@@ -19,6 +21,8 @@ class Draft:
     with. `verifier` is the source in which the event must be found. `consent` is the visitor's answer; `remember`: what
     the browser told may be remembered.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     pixel_id: str
     event: ServerEvent
@@ -40,15 +44,20 @@ class Draft:
     def as_bytes(self) -> bytes:
         """JSON of whatever is not as by default."""
         stored = {name: value for name in NAMES if (value := getattr(self, name))}
-        return orjson.dumps({**stored, "event": self.event.as_json()})
+        return orjson.dumps({**stored, "event": orjson.Fragment(self.event.as_bytes())})
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> "Draft":
-        """The draft of these bytes. Raises `ValueError`, `KeyError` or `TypeError` for what is none."""
-        stored: dict[str, Any] = orjson.loads(payload)
-        event = ServerEvent.model_validate(stored.pop("event"))
-        lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
-        return cls(event=event, **{**stored, **lists})
+        """The draft of these bytes. Raises `ValueError` for what is none."""
+        return READER.validate_json(payload)
 
 
-NAMES = tuple(known.name for known in fields(Draft))
+NAMES: Final = tuple(known.name for known in fields(Draft))
+READER: Final = TypeAdapter(Draft)
+
+
+def record_id_of(payload: bytes) -> str:
+    """The `record_id` of a draft's bytes, which costs a fifth of reading them; "" for what is no draft."""
+    with suppress(ValueError, AttributeError):
+        return str(orjson.loads(payload).get("record_id", ""))
+    return ""

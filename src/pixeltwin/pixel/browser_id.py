@@ -43,7 +43,7 @@ def browser_ids(hit: PixelHit, request: HitRequest, *, random: int | None, domai
     A visitor without `fbp` gets one made of `random`, a number below RANDOM_BELOW; with None he stays without, for
     where no cookie can keep it. `domains` are the owner's registrable domains; the public suffix list knows others.
     """
-    cookies, host, now = request.cookies(), page_host(hit, request), request.received_at
+    cookies, host, now = request.cookies, page_host(hit, request), request.received_at
     fbp = valid(hit.get("fbp")) or valid(cookies.get("_fbp", ""))
     if not fbp and random is not None:
         fbp = _new(str(random), host, now, domains)

@@ -21,6 +21,7 @@ DOCUMENTATION: Final = tuple(map(ip_network, ("192.0.2.0/24", "198.51.100.0/24",
 # protocol assignments, 6to4 and its relays, documentation, site-local: `ipaddress` calls some global, by its version
 RESERVED: Final = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2002::/16", "3fff::/20", "fec0::/10")))
 WRAPPED: Final = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d{1,5})?|(?P<v4>[\d.]+):\d{1,5}", re.ASCII)
+FBI_COOKIE: Final = "_fbi"
 FBI: Final = re.compile(rf"(.{{2,60}}?)(?:{APPENDIX})*", re.ASCII)  # bounded: else a long cookie costs its square
 
 type Address = IPv4Address | IPv6Address
@@ -51,7 +52,7 @@ def is_public(address: Address) -> bool:
 
 
 def _of_cookie(request: HitRequest) -> Address | None:
-    found = FBI.fullmatch(request.cookies().get("_fbi", ""))
+    found = FBI.fullmatch(request.cookies.get(FBI_COOKIE, ""))
     return _address(found[1]) if found else None
 
 

@@ -47,8 +47,10 @@ def cookies_to_set(
     On another site than the page's they are harmless: a browser ignores SameSite=Lax cookies there. They are Secure,
     but for a shop on this machine: http://localhost is where Safari refuses that.
     """
-    held = request.cookies()
+    held = request.cookies
     wanted = {"_fbp": ids.fbp, "_fbc": ids.fbc}
     changed = {name: value for name, value in wanted.items() if value and value != held.get(name)}
+    if not changed:
+        return ()
     domain, secure = browser_id.registrable_domain(host, domains), host not in LOOPBACK
     return tuple(SetCookie(name=name, value=value, domain=domain, secure=secure) for name, value in changed.items())

@@ -7,8 +7,9 @@ an urlencoded form POST, and a multipart beacon. It never raises: what cannot be
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import unquote, unquote_to_bytes
 
 from pixeltwin.pixel import multipart
 from pixeltwin.pixel.request import HitRequest
@@ -21,6 +22,8 @@ MATCHING: Final = ("ud[", "udff[", "aud[", "audff[")
 HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
 
 type Parameters = tuple[tuple[str, str], ...]
+
+NO_GROUP: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +40,18 @@ class PixelHit:
     """A hit's parameters, decoded, in the order they came, blank values and repeats kept."""
 
     parameters: Parameters
-    last: Mapping[str, str]
+    last: Mapping[str, str]  # by name
+    groups: Mapping[str, Mapping[str, str]]
 
     @classmethod
     def of(cls, parameters: Parameters) -> "PixelHit":
-        return cls(parameters, dict(parameters))
+        last = dict(parameters)
+        groups: dict[str, dict[str, str]] = {}
+        for name, value in last.items():
+            if name[-1:] == "]" and "[" in name:
+                prefix, _, key = name[:-1].partition("[")
+                groups.setdefault(prefix, {})[key] = value
+        return cls(parameters, last, groups)
 
     def get(self, name: str) -> str:
         """The parameter's value, of repeated ones the last (PROTOCOL 3.4); empty when missing or blank."""
@@ -50,14 +60,9 @@ class PixelHit:
     def has(self, name: str) -> bool:
         return name in self.last
 
-    def group(self, prefix: str) -> dict[str, str]:
+    def group(self, prefix: str) -> Mapping[str, str]:
         """The values of `prefix[key]` by key: `group("cd")` for custom data."""
-        opening = f"{prefix}["
-        return {
-            name[len(opening) : -1]: value
-            for name, value in self.last.items()
-            if name.startswith(opening) and name.endswith("]")
-        }
+        return self.groups.get(prefix, NO_GROUP)
 
     def shown(self) -> Parameters:
         """The parameters as a person may see them: matching data that is no hash stays out of sight."""
@@ -112,7 +117,19 @@ def _body(request: HitRequest, limits: Limits) -> Parameters | Skip:
 def _form(raw: bytes, limits: Limits) -> Parameters | Skip:
     if raw.count(b"&") >= limits.params:
         return Skip(Reason.TOO_MANY_PARAMETERS)
-    return tuple(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, errors="replace"))
+    return pairs(raw.decode("utf-8", "replace"))
+
+
+def pairs(text: str) -> Parameters:
+    """What `parse_qsl` reads, blank values kept, in half of its time: most names and values have no code in them."""
+    cut = (pair.partition("=") for pair in text.replace("+", " ").split("&") if pair)
+    return tuple([(_unquoted(name), _unquoted(value)) for name, _, value in cut])
+
+
+def _unquoted(text: str) -> str:
+    if "%" not in text:
+        return text
+    return unquote_to_bytes(text).decode("utf-8", "replace") if text.isascii() else unquote(text)
 
 
 def _parts(request: HitRequest, limits: Limits) -> Parameters | Skip:

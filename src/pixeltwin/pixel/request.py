@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
 
 type Network = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class HitRequest:
     """What a browser asked for.
 
@@ -31,6 +32,7 @@ class HitRequest:
         """The header's value, empty when it is missing."""
         return self.headers.get(name, "")
 
+    @cached_property
     def cookies(self) -> dict[str, str]:
         """The cookies by name; of repeated ones the first, which is the one with the longest path (RFC 6265 5.4)."""
         pairs = (pair.strip().partition("=") for pair in self.header("cookie").split(";"))

@@ -32,6 +32,6 @@ def http_of(request: HitRequest, client_ip: str | None) -> dict[str, Any]:
         "path": request.path,
         "client_ip": client_ip or "",
         "user_agent": request.header("user-agent"),
-        "cookies": request.cookies(),
+        "cookies": request.cookies,
         "headers": {name: value for name, value in request.headers.items() if name not in PRIVATE},
     }

@@ -49,7 +49,7 @@ SHA256: Final = re.compile(r"[0-9a-f]{64}(?:\.[\w-]{2,8})?", re.IGNORECASE | re.
 
 def clean_url(text: str, privacy: Privacy) -> str:
     """The address without personal data, as far as it can be told. Text that is no address is cleaned like a path."""
-    return text if _is_quiet(text, privacy) else _Cleaner(privacy, DEPTH).address(text)
+    return text if not text or _is_quiet(text, privacy) else _Cleaner(privacy, DEPTH).address(text)
 
 
 def _is_quiet(text: str, privacy: Privacy) -> bool:

@@ -14,7 +14,7 @@ class Settings(ElementSettings):
     cookie: str
 
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
-        return request.cookies().get(self.cookie)
+        return request.cookies.get(self.cookie)
 
 
 EXAMPLES: Final = (

@@ -61,7 +61,7 @@ class Settings(ElementSettings):
         return key
 
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
-        tokens = (request.cookies().get(self.jwt, ""), request.header(self.jwt.lower()).removeprefix("Bearer "))
+        tokens = (request.cookies.get(self.jwt, ""), request.header(self.jwt.lower()).removeprefix("Bearer "))
         claims = (self._claims(token, request.received_at) for token in tokens if 0 < len(token) <= MAX_TOKEN)
         return next((_text(found.get(self.claim)) for found in claims if found is not None), None)
 

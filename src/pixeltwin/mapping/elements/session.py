@@ -54,7 +54,7 @@ class Settings(KeyedElement):
         return given
 
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
-        return request.cookies().get(self.session)
+        return request.cookies.get(self.session)
 
     def sealed(self, value: str) -> str | None:
         if len(value) > LONGEST_ID:

@@ -5,7 +5,6 @@
 An unsigned cookie would let anyone attach other people's data to their own device (THREATS T5).
 """
 
-import hashlib
 import hmac
 import re
 from typing import ClassVar, Final, Literal
@@ -28,7 +27,7 @@ class Settings(KeyedElement):
 
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
         """The subject, when the signature holds and has not expired."""
-        found = SIGNED.fullmatch(request.cookies().get(self.signed_cookie, ""))
+        found = SIGNED.fullmatch(request.cookies.get(self.signed_cookie, ""))
         if not found or int(found[2]) < request.received_at:
             return None
         signatures = [self._signature(found[1], found[2], key) for key in self.secrets]
@@ -37,7 +36,7 @@ class Settings(KeyedElement):
 
     def _signature(self, subject: str, expiry: str, key: bytes) -> str:
         signed = f"{self.signed_cookie}={subject}.{expiry}".encode()
-        return hmac.new(key, signed, hashlib.sha256).hexdigest()
+        return hmac.digest(key, signed, "sha256").hex()
 
 
 EXAMPLES: Final = (
