@@ -38,7 +38,7 @@ async def open_gateway(config: Config, stack: AsyncExitStack) -> Embedded:
     stack.push_async_callback(gateway.close)
     if config.admin:
         listen = config.admin.listen
-        app = create_app(gateway, hosts=[listen.host], customers=gateway, outbox=gateway)
+        app = create_app(gateway, hosts=[listen.host], customers=gateway, outbox=gateway.outbox)
         await stack.enter_async_context(serving(app, listen.host, listen.port))
     return server
 

@@ -77,6 +77,16 @@ class Worker:
         """Let `run` return once everything that is due has been tried."""
         self._stopping.set()
 
+    def halt(self) -> None:
+        """Let `run` return once the posts that are under way have ended: no other begins."""
+        self._sender.halt()
+        self.stop()
+
+    def cut(self) -> None:
+        """Let `run` return at once: posts under way are given up, and settled as those whose answer was lost."""
+        self._sender.cut()
+        self.stop()
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_house())
@@ -84,8 +94,9 @@ class Worker:
                 await self._rest()
                 await self._leases.acquire()
                 await self._begin(tasks)
-        while (lease := await self._safely_lease()) and await self._safely_deliver(lease):
-            pass
+        while not self._sender.is_halted and (lease := await self._safely_lease()):
+            if not await self._safely_deliver(lease):
+                return
 
     async def deliver_due(self) -> int:
         """Try once to deliver what is due; answers how many items were tried."""
