@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from pixeltwin.delivery.batches import Batch, Size, cut
+from pixeltwin.delivery.clocks import ClockGuard
 from pixeltwin.delivery.destination import (
     Destination,
     Misconfigured,
@@ -57,6 +58,7 @@ class Sender:
         self,
         destination: Destination,
         lanes: Lanes,
+        guard: ClockGuard,
         *,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
@@ -64,6 +66,7 @@ class Sender:
     ) -> None:
         self._destination = destination
         self._lanes = lanes
+        self._guard = guard
         self._clock = clock
         self._ticks = ticks
         self._chance = chance
@@ -105,6 +108,7 @@ class Sender:
     def _flight(self, batch: Batch, lane: Lane, ends: Ends) -> Flight:
         return Flight(
             search=Search(batch),
+            guard=self._guard,
             lane=lane,
             lanes=self._lanes,
             ends=ends,

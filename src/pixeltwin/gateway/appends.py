@@ -36,7 +36,11 @@ class Appends:
         self._sizes[task] = size
         self._bytes += size
         task.add_done_callback(self._ended)
-        await asyncio.wait((task,), timeout=seconds)
+        try:
+            await asyncio.wait((task,), timeout=seconds)
+        except asyncio.CancelledError:
+            task.add_done_callback(late)
+            raise
         if task.done():
             return task.result()
         task.add_done_callback(late)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from pixeltwin.config import Config
+from pixeltwin.delivery.clocks import ClockGuard
 from pixeltwin.delivery.destination import Destination
 from pixeltwin.delivery.journal import Journal
 from pixeltwin.delivery.outbox import Outbox
@@ -22,15 +23,15 @@ SETTLING: Final = 1.0  # seconds for the outbox to hear how the posts have ended
 class Senders:
     """They send from the moment they are made, in the loop they are made in, until `end` has returned."""
 
-    def __init__(self, line: Line, outbox: Outbox, journal: Journal) -> None:
+    def __init__(self, line: Line, outbox: Outbox, journal: Journal, guard: ClockGuard) -> None:
         config, names = line.config, line.names
         twins, relays = Twins(config, line.policy, line.sources, journal, line.memory), Relays(names)
         api = ConversionsApi(config.meta.graph, config.meta.graph_version, tokens_of(config))
         relay = PixelRelay(config.meta.pixel)
         self._destinations: tuple[Destination, ...] = (api, relay)
         self._workers = (
-            Worker(outbox, api, twins.prepare, twins.report, linger=LINGER, names=names),
-            Worker(outbox, relay, relays.prepare, relays.report, names=names),
+            Worker(outbox, api, twins.prepare, twins.report, linger=LINGER, names=names, guard=guard),
+            Worker(outbox, relay, relays.prepare, relays.report, names=names, guard=guard),
         )
         self._tasks = [asyncio.create_task(worker.run()) for worker in self._workers]
 

@@ -13,6 +13,7 @@ from pixeltwin import kinds
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.config import Config
 from pixeltwin.consent.verdict import Treatment
+from pixeltwin.delivery.clocks import ClockGuard
 from pixeltwin.delivery.journal import Journal, State
 from pixeltwin.delivery.lanes import Cause
 from pixeltwin.delivery.outbox import Depth, Outbox
@@ -63,6 +64,7 @@ class Gateway:
         self._outbox: Outbox | None = None
         self._senders: Senders | None = None
         self._keeper = Keeper(self.journal)
+        self._guard = ClockGuard()
         self._changing = asyncio.Lock()
         self._is_closing = False
 
@@ -209,7 +211,7 @@ class Gateway:
     def _send(self) -> None:
         """Begin to deliver by the present line."""
         if self._is_sending and not self._is_closing:
-            self._senders = Senders(self._line, self.outbox, self.journal)
+            self._senders = Senders(self._line, self.outbox, self.journal, self._guard)
 
     async def _try_mended(self) -> None:
         """A human has been here: what waits for a set-up to be mended is tried."""
