@@ -114,8 +114,9 @@ class Flight:
         return False
 
     async def _parked(self, verdict: Throttled | Misconfigured, part: Batch) -> bool:
-        until = await self.lanes.park(self.lane, verdict)
-        self._end(part, Later(until, verdict.reason, counts=False), verdict.reason)
+        """The park holds the items back, and they are due when it ends, be that by hand."""
+        await self.lanes.park(self.lane, verdict)
+        self._end(part, Later(self.clock(), verdict.reason, counts=False), verdict.reason)
         return False
 
     async def _doubted(self, verdict: Rejected, part: Batch) -> bool:
