@@ -108,19 +108,18 @@ class Lanes:
             await self._store(lane, self._until(lane), reason)
         self._show(lane)
 
-    async def park(self, lane: Lane, verdict: Throttled | Misconfigured) -> float:
-        """Leave the pixel alone, the longer the more often; answers until when, in unix seconds."""
+    async def park(self, lane: Lane, verdict: Throttled | Misconfigured) -> None:
+        """Leave the pixel alone, the longer the more often."""
         self.host.succeeded()  # it is there, and refuses this pixel alone
         cause = Cause.THROTTLE if isinstance(verdict, Throttled) else Cause.SETUP
         if lane.cause is cause and lane.breaker.state(self._ticks()) is State.OPEN:
-            return self._until(lane)  # the post was under way when another met the same
+            return  # the post was under way when another met the same
         self._tell(lane, verdict)
         after = verdict.after if isinstance(verdict, Throttled) else None
         lane.breaker.open(self._ticks() + park_seconds(lane.parks, after))
         lane.cause, lane.parks = cause, lane.parks + 1
         self._show(lane)
         await self._store(lane, self._until(lane), verdict.reason)
-        return self._until(lane)
 
     def _tell(self, lane: Lane, verdict: Throttled | Misconfigured) -> None:
         """One line, that of a set-up fault once until it is mended."""
