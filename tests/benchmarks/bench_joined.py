@@ -30,8 +30,8 @@ from pixeltwin.config import Config
 from pixeltwin.delivery.journal import Journal
 from pixeltwin.delivery.worker import Worker
 from pixeltwin.destinations.conversions_api import ConversionsApi
-from pixeltwin.gateway.gateway import open_sources
 from pixeltwin.gateway.items import items_of
+from pixeltwin.gateway.line import open_sources
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.twins import Twins
 from pixeltwin.mirror import admit

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.outboxes.engines import ENGINES, Open, bound_settings_of
+from tests.outboxes.engines import BOUND, ENGINES, Open
 
 from pixeltwin.delivery.outbox import (
     DEADLINE_PASSED,
@@ -221,10 +221,10 @@ async def test_a_cancelled_append_leaves_the_others_alone(outbox: Outbox) -> Non
 # The bound
 
 
-@pytest.fixture
-async def bound(kind: ModuleType, tmp_path: Path, clock: Clock) -> AsyncIterator[Outbox]:
+@pytest.fixture(params=BOUND)
+async def bound(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Outbox]:
     """An outbox with room for some hundred items."""
-    outbox = await kind.open_outbox(bound_settings_of(kind), base=tmp_path, clock=clock)
+    outbox = await BOUND[request.param](tmp_path, clock)
     yield outbox
     await outbox.close()
 

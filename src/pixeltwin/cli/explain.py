@@ -14,7 +14,7 @@ from pixeltwin.cli.hit_lines import read_lines, request_of_url
 from pixeltwin.cli.outbox_work import explain_event
 from pixeltwin.config import Config, load_config
 from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, consent_of, decide, dry_run, look_ups_of
-from pixeltwin.gateway.gateway import open_sources
+from pixeltwin.gateway.line import open_sources
 from pixeltwin.gateway.look_ups import Found, Keys, Profiles, open_session
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.mapping.sessions import sessions_of

@@ -20,7 +20,7 @@ from pixeltwin.config import Config, load_config
 from pixeltwin.enrich.source import Source
 from pixeltwin.errors import UnreachableError
 from pixeltwin.gateway.forgetting import Forgotten, Keepers, forget
-from pixeltwin.gateway.gateway import open_memory
+from pixeltwin.gateway.line import open_memory
 
 AGAIN: Final = 10.0  # seconds until what was on its way to Meta has got there or come back, nearly always
 PLACES: Final[Mapping[str, str]] = {

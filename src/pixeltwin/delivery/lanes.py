@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from pixeltwin.delivery.backoff import park_seconds
+from pixeltwin.delivery.backoff import LONGEST_PARK, park_seconds
 from pixeltwin.delivery.breaker import Breaker, State
 from pixeltwin.delivery.destination import Destination, Misconfigured, Throttled
 from pixeltwin.delivery.doubt import Doubt
@@ -108,19 +108,18 @@ class Lanes:
             await self._store(lane, self._until(lane), reason)
         self._show(lane)
 
-    async def park(self, lane: Lane, verdict: Throttled | Misconfigured) -> float:
-        """Leave the pixel alone, the longer the more often; answers until when, in unix seconds."""
+    async def park(self, lane: Lane, verdict: Throttled | Misconfigured) -> None:
+        """Leave the pixel alone, the longer the more often."""
         self.host.succeeded()  # it is there, and refuses this pixel alone
         cause = Cause.THROTTLE if isinstance(verdict, Throttled) else Cause.SETUP
         if lane.cause is cause and lane.breaker.state(self._ticks()) is State.OPEN:
-            return self._until(lane)  # the post was under way when another met the same
+            return  # the post was under way when another met the same
         self._tell(lane, verdict)
         after = verdict.after if isinstance(verdict, Throttled) else None
         lane.breaker.open(self._ticks() + park_seconds(lane.parks, after))
         lane.cause, lane.parks = cause, lane.parks + 1
         self._show(lane)
         await self._store(lane, self._until(lane), verdict.reason)
-        return self._until(lane)
 
     def _tell(self, lane: Lane, verdict: Throttled | Misconfigured) -> None:
         """One line, that of a set-up fault once until it is mended."""
@@ -144,6 +143,13 @@ class Lanes:
             if lane.cause and lane.pixel_id not in parks and lane.breaker.state(self._ticks()) is State.OPEN:
                 lane.breaker.open(self._ticks())  # somebody ended it by hand
             self._show(lane)
+
+    async def shorten(self) -> None:
+        """The clock was turned back: no park may last until it is there again."""
+        latest = self._clock() + LONGEST_PARK
+        for (destination, pixel_id), park in (await self._outbox.parks()).items():
+            if destination == self._destination.name and park.until > latest:
+                await self._outbox.park(destination, pixel_id, until=latest, reason=park.reason)
 
     def _adopt(self, lane: Lane, park: Park) -> None:
         if lane.breaker.is_closed:

@@ -65,8 +65,12 @@ class PixelMirror:
             return
         if ctx.options.pixeltwin_relay not in RELAYS:  # mitmproxy does not hold --set to the choices
             raise _refused(f"pixeltwin_relay is {ctx.options.pixeltwin_relay!r}; one of {', '.join(RELAYS)} would work")
-        self._config = _load(ctx.options.pixeltwin_config)
-        if self._doors is not None:  # changed while running
+        before, self._config = self._config, _load(ctx.options.pixeltwin_config)
+        if before is None or self._doors is None:
+            return
+        if updated == {"pixeltwin_config"} and _is_same_outbox(self._config, before):
+            self._spawn(_applied(self._doors, self._config))
+        else:
             self._close()
             self._open(self._config)
 
@@ -166,6 +170,18 @@ async def _opened(config: Config, relay: Relay) -> Doors:
     await gateway.open()
     logger.info("pixeltwin mirrors the hits of %s", ", ".join(pixel.name for pixel in config.pixels))
     return Doors(gateway)
+
+
+def _is_same_outbox(config: Config, before: Config) -> bool:
+    same = config.outbox == before.outbox and config.delivery == before.delivery
+    return same and config.base == before.base
+
+
+async def _applied(opening: asyncio.Task[Doors], config: Config) -> None:
+    try:
+        await (await opening).gateway.apply(config)
+    except OSError as error:
+        logger.error("pixeltwin_config was not applied, the one before counts: %s", error)
 
 
 async def _closed(opening: asyncio.Task[Doors], follower: asyncio.Task[None]) -> None:

@@ -5,11 +5,12 @@ Another Host than ours is answered 421, another path 404, every hit alike, whate
 
 import asyncio
 import logging
+import time
 from typing import Final
 
 from mitmproxy import ctx, http
 
-from pixeltwin.gateway import Doors, Gateway
+from pixeltwin.gateway import STOP_SECONDS, Doors, Gateway
 from pixeltwin.pixel import answer
 from pixeltwin.pixel.answer import Answer, answer_hit
 from pixeltwin.pixel.skip import Reason
@@ -25,8 +26,6 @@ class FrontDoor:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._doors = Doors(gateway)
-        self._paths = frozenset(gateway.config.server.paths.hits)
-        self._hosts = gateway.config.hosts
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -57,11 +56,12 @@ class FrontDoor:
         if flow.request.first_line_format != "relative":
             return answer.BAD_REQUEST  # a request for another server: this is no open proxy
         host = flows.host_header(flow)
-        if not host or (self._hosts and host not in self._hosts):
+        routes = self._gateway.routes
+        if not host or (routes.hosts and host not in routes.hosts):
             self._gateway.count_skip(Reason.FOREIGN_HOST)
             return answer.MISDIRECTED
         request = flows.hit_request(flow, host=host)
-        if flows.is_hit_on(flow, self._paths):
+        if flows.is_hit_on(flow, routes.hits):
             handled = await self._gateway.handle(request)
             return answer_hit(handled.admission.hit, handled.admission.cookies)
         if found := await self._doors.answer(request):
@@ -70,9 +70,10 @@ class FrontDoor:
         return answer.NOT_FOUND
 
     async def _drain(self) -> None:
-        """Stop listening at once, let requests finish, then deliver what is due."""
+        """Stop listening at once, let requests finish, then deliver what is due: in the time that a stop may take."""
+        began = time.monotonic()
         self._draining = True
         proxyserver = ctx.master.addons.get("proxyserver")
         await proxyserver.servers.update([])  # not documented API: tests/proxy guard it
         await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=IN_FLIGHT_SECONDS)
-        await self._gateway.close()
+        await self._gateway.close(STOP_SECONDS - (time.monotonic() - began))
