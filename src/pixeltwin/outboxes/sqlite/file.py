@@ -8,6 +8,7 @@ from typing import Final
 
 import apsw
 
+from pixeltwin.outboxes.sqlite.flights import Flights
 from pixeltwin.sqlite_file import open_private, os_errors
 
 PRAGMAS: Final = (
@@ -105,11 +106,19 @@ INSERT INTO tally SELECT destination, 'dead', count(*) FROM dead GROUP BY destin
 INSERT INTO tally SELECT destination, 'accepted', count(*)
     FROM (SELECT destination FROM outbox UNION ALL SELECT destination FROM dead) GROUP BY destination;
 """,
+    """
+CREATE TABLE flights (
+    token TEXT PRIMARY KEY,
+    began REAL NOT NULL,
+    ends_at REAL NOT NULL,
+    seqs TEXT NOT NULL  -- a JSON array
+) STRICT, WITHOUT ROWID;
+""",
 )
 VERSION: Final = len(SCHEMA)
 
 # Only one process can hold the file, so leases need no disk: they live and die with the connection, and a
-# transaction that is rolled back takes its leases along.
+# transaction that is rolled back takes its leases along. That there were any is told by `flights`.
 LEASES: Final = """
 CREATE TEMP TABLE leased (
     seq INTEGER PRIMARY KEY,
@@ -164,6 +173,8 @@ def _prepare(db: apsw.Connection, path: Path) -> None:
     if version < VERSION:
         _migrate(db, version)
     db.execute(LEASES)
+    with db:
+        Flights(db).doubt()
     _sync_folder(path.parent)
 
 
