@@ -13,6 +13,7 @@ from pixeltwin.delivery.outbox import Delivered, Expired, Item, Later, Outcome, 
 from pixeltwin.delivery.search import MAX_POSTS, Search
 
 TOO_LATE: Final = Expired("too_late")
+CUT_OFF: Final = TryAgain("cut off while it was sent", ambiguous=True)
 UNSOLVED: Final = TryAgain("too many events at fault in one batch")
 CHECK_SETUP: Final = (
     "look the code up and compare the pixel's id and token with Events Manager: events of all sorts are refused alike"
@@ -56,6 +57,10 @@ class Flight:
             self.search.narrow(fresh)
             self._end([one for one in part if is_late(one[0], now)], TOO_LATE, TOO_LATE.reason)
         return fresh
+
+    def cut_off(self, part: Batch) -> None:
+        """The post of the part did not come to its end, so the part may have been sent."""
+        self._put_back(part, CUT_OFF)
 
     async def follow(self, verdict: Verdict, part: Batch) -> bool:
         """Do what the verdict on the part asks for; answers whether the flight goes on."""

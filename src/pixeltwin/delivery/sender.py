@@ -111,7 +111,7 @@ class Sender:
                 fresh = flight.in_time(part)
                 if fresh and not self._lanes.admits(flight.lane, len(fresh)):
                     return
-                verdict = await self._post(fresh, flight.lane) if fresh else None
+                verdict = await self._post(fresh, flight) if fresh else None
             if verdict is None:
                 continue
             self._measure(verdict, fresh, flight)
@@ -131,14 +131,18 @@ class Sender:
             else:
                 yield True
 
-    async def _post(self, batch: Batch, lane: Lane) -> Verdict:
+    async def _post(self, batch: Batch, flight: Flight) -> Verdict:
         made, began = batch[0][1], self._ticks()
-        verdict = await self._destination.send(
-            lane.pixel_id,
-            [ready.payload for _, ready in batch],
-            test_event_code=made.test_event_code,
-            credential=made.credential,
-        )
+        try:
+            verdict = await self._destination.send(
+                flight.lane.pixel_id,
+                [ready.payload for _, ready in batch],
+                test_event_code=made.test_event_code,
+                credential=made.credential,
+            )
+        except BaseException:  # the end of a stop's patience, for one
+            flight.cut_off(batch)
+            raise
         seconds = REQUEST_SECONDS.labels(self._destination.name, OUTCOMES[type(verdict)])
         seconds.observe(self._ticks() - began)
         return verdict
