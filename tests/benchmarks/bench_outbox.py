@@ -1,13 +1,16 @@
 """How many appends a second the sqlite outbox makes durable, beside one transaction for each, and beside postgres.
 
-    python tests/benchmarks/bench_outbox.py
+    python tests/benchmarks/bench_outbox.py [--backlog 1000000]
 
 Both sides run the same statements with the same settings on the same kind of file; only the grouping differs. Rounds
 alternate, and ratios of one run are what to compare: disks differ and machines are noisy. PostgreSQL shares the cores
-with the benchmark. Then how many items a second are leased and settled as delivered, by one worker. What encryption
-adds to an event comes first.
+with the benchmark. Then how many items a second are leased and settled as delivered, by one worker, beside one at a
+time; and with `--backlog` what sqlite does with so many items that wait, beside what it did without (1.5 GB of disk and
+some minutes for a million).
+What encryption adds to an event comes first.
 """
 
+import argparse
 import asyncio
 import itertools
 import statistics
@@ -129,28 +132,49 @@ async def compare_engines(producers: int, url: str) -> None:
     print(f"{producers:>9}   {sides['sqlite']}   {sides['postgres']}")
 
 
-async def deliver(name: str, batch: int, url: str) -> float:
-    """Items a second from their lease to their end."""
-    items = [
+def waiting(numbers: range) -> list[NewItem]:
+    """Of four pixels."""
+    return [
         NewItem(destination="conversions_api", pixel_id=str(n % 4), key=n.to_bytes(16), payload=PAYLOAD)
-        for n in range(WAITING)
+        for n in numbers
     ]
+
+
+async def fill(outbox: Outbox, numbers: range) -> float:
+    """Append the items, 500 at a time; how many a second."""
+    began = time.perf_counter()
+    for begin in range(numbers.start, numbers.stop, 500):
+        await outbox.append(waiting(range(begin, min(begin + 500, numbers.stop))))
+    return len(numbers) / (time.perf_counter() - began)
+
+
+async def drain(outbox: Outbox, number: int, batch: int) -> float:
+    """Items a second from their lease to their end, for so many of those that wait."""
+    began, left = time.perf_counter(), number
+    while left > 0:
+        lease = await outbox.lease("conversions_api", limit=min(batch, left), seconds=60)
+        left -= await outbox.settle(lease, {item.seq: Delivered() for item in lease.items})
+    return number / (time.perf_counter() - began)
+
+
+async def deliver(name: str, batch: int, url: str) -> tuple[float, float]:
+    """Items a second in leases of so many, and in leases of one."""
     with tempfile.TemporaryDirectory() as folder:
         outbox = await ENGINES[name](Path(folder), url)
-        for begin in range(0, WAITING, 1000):
-            await outbox.append(items[begin : begin + 1000])
-        began = time.perf_counter()
-        while (lease := await outbox.lease("conversions_api", limit=batch, seconds=60)).items:
-            await outbox.settle(lease, {item.seq: Delivered() for item in lease.items})
-        took = time.perf_counter() - began
+        await fill(outbox, range(WAITING))
+        alone = await drain(outbox, WAITING // 20, 1)
+        together = await drain(outbox, WAITING - WAITING // 20, batch)
         await outbox.close()
-    return WAITING / took
+    return together, alone
 
 
 async def compare_deliveries(batch: int, url: str) -> None:
-    rates = {name: [await deliver(name, batch, url) for _ in range(ROUNDS)] for name in ENGINES}
-    sqlite_rate, postgres_rate = (statistics.median(rates[name]) for name in ENGINES)
-    print(f"{batch:>9}   {sqlite_rate:>9,.0f}/s   {postgres_rate:>9,.0f}/s")
+    columns = []
+    for name in ENGINES:
+        rounds = [await deliver(name, batch, url) for _ in range(ROUNDS)]
+        together, alone = (statistics.median(rates) for rates in zip(*rounds, strict=True))
+        columns.append(f"{together:>9,.0f}/s {alone:>9,.0f}/s {together / alone:>6.1f} x")
+    print(f"{batch:>9}   {'   '.join(columns)}")
 
 
 def time_encryption() -> None:
@@ -165,7 +189,20 @@ def time_encryption() -> None:
     print("encryption: {:.1f} µs to seal an event, {:.1f} µs to open it".format(*(1e6 * it / WAITING for it in times)))
 
 
-async def main() -> None:
+async def compare_backlog(rows: int) -> None:
+    """The same appends and deliveries before and behind a backlog."""
+    with tempfile.TemporaryDirectory() as folder:
+        outbox = await sqlite.open_outbox(sqlite.Settings(), base=Path(folder))
+        empty = await fill(outbox, range(WAITING)), await drain(outbox, WAITING, 1000)
+        await fill(outbox, range(WAITING, WAITING + rows))
+        numbers = range(WAITING + rows, 2 * WAITING + rows)
+        behind = await fill(outbox, numbers), await drain(outbox, WAITING, 1000)
+        await outbox.close()
+    for what, before, after in zip(("appended", "leased and settled"), empty, behind, strict=True):
+        print(f"{what:<19} {before:>9,.0f}/s empty {after:>9,.0f}/s behind {rows:,} {after / before:>6.2f} x")
+
+
+async def main(backlog: int) -> None:
     time_encryption()
     print()
     print("            group commit                     one transaction each                      events a")
@@ -179,10 +216,16 @@ async def main() -> None:
         for producers in (1, 32, 256):
             await compare_engines(producers, url)
         print()
-        print("    lease   sqlite        postgres       leased and settled")
+        print("            sqlite, leased and settled           postgres, leased and settled")
+        print("    lease    as leased   one by one     ratio     as leased   one by one     ratio")
         for batch in (50, 200, 1000):
             await compare_deliveries(batch, url)
+    if backlog:
+        print()
+        await compare_backlog(backlog)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--backlog", type=int, default=0, help="rows that wait meanwhile")
+    asyncio.run(main(parser.parse_args().backlog))

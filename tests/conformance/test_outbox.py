@@ -1,6 +1,7 @@
 """Every engine of `outboxes/` keeps the promises of `delivery/outbox.py`."""
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -750,6 +751,66 @@ async def test_a_lease_that_ended_but_was_not_lost_can_be_settled(outbox: Outbox
     taken = await lease(outbox, seconds=60)
     clock.now += 61
     assert await settle_all(outbox, taken, Delivered()) == 1
+
+
+# A lease that was lost may have sent its items
+
+
+async def deadlines(outbox: Outbox) -> list[float]:
+    return [item.deadline for item in await outbox.waiting()]
+
+
+async def test_what_a_lease_held_when_its_time_ran_out_may_be_repeated_until_48_hours_from_its_begin(
+    outbox: Outbox, clock: Clock
+) -> None:
+    """Not from its end: that is the earliest when it may have been sent, and Meta counts from there."""
+    began, sooner = clock.now, clock.now + HOUR
+    await outbox.append([new_item("a"), dated(new_item("b"), sooner), dated(new_item("c"), began + 72 * HOUR)])
+    taken = await lease(outbox, seconds=60)
+    assert [item.deadline for item in taken.items] == [math.inf, sooner, began + 72 * HOUR]
+    clock.now += 59
+    assert await deadlines(outbox) == [math.inf, sooner, began + 72 * HOUR]
+    clock.now += 1
+    assert await deadlines(outbox) == [began + REPEATABLE, sooner, began + REPEATABLE]
+    assert [item.deadline for item in (await lease(outbox)).items] == await deadlines(outbox)
+
+
+async def test_what_may_have_been_sent_expires_before_meta_would_count_it_twice(outbox: Outbox, clock: Clock) -> None:
+    began = clock.now
+    await outbox.append([new_item("a")])
+    await lease(outbox, seconds=60)
+    clock.now = began + REPEATABLE - 1
+    assert await outbox.expire(limit=9) == 0
+    clock.now = began + REPEATABLE
+    assert names(await lease(outbox)) == []
+    assert await outbox.expire(limit=9) == 1
+    assert [(letter.is_expired, letter.deadline) for letter in await outbox.letters()] == [(True, clock.now)]
+
+
+async def test_what_a_lease_tells_in_time_or_lets_go_of_was_not_sent_unawares(outbox: Outbox, clock: Clock) -> None:
+    await outbox.append([new_item("told"), new_item("let go")])
+    taken = await lease(outbox, seconds=60)
+    await outbox.settle(taken, {taken.items[0].seq: Later(clock.now, "HTTP 503")})
+    clock.now += 60
+    assert await deadlines(outbox) == [math.inf, math.inf]
+
+
+async def test_a_late_settle_does_not_undo_the_doubt(outbox: Outbox, clock: Clock) -> None:
+    began = clock.now
+    await outbox.append([new_item("a"), new_item("b")])
+    taken = await lease(outbox, seconds=60)
+    clock.now += 60
+    assert await outbox.settle(taken, {taken.items[0].seq: Later(clock.now, "HTTP 503")}) == 1
+    assert await deadlines(outbox) == [began + REPEATABLE] * 2
+
+
+async def test_a_release_after_the_end_of_a_lease_does_not_undo_the_doubt(outbox: Outbox, clock: Clock) -> None:
+    began = clock.now
+    await outbox.append([held_item(until=began)])
+    await lease(outbox, seconds=60)
+    clock.now += 60
+    assert await outbox.release("1", ANN) == 1
+    assert await deadlines(outbox) == [began + REPEATABLE]
 
 
 async def test_settling_twice_applies_once(outbox: Outbox, clock: Clock) -> None:

@@ -76,6 +76,7 @@ class Row:
     attempts: int = 0
     last_reason: str = ""
     token: str = ""
+    began: float = 0.0
     ends_at: float = 0.0
 
     @property
@@ -124,6 +125,12 @@ class Model:
         mine = [row for row in self.rows if row.new.destination == destination and row.pixel not in parked]
         free = [row for row in mine if row.due <= now < row.deadline and row.ends_at <= now]
         return sorted(free, key=lambda row: (-row.new.priority, row.due, row.order))
+
+    def doubt(self, now: float) -> None:
+        """A lease whose time ran out may have sent what it holds."""
+        for row in self.rows:
+            if row.token and row.ends_at <= now:
+                row.deadline = min(row.deadline, row.began + REPEATABLE)
 
     def under(self, token: str) -> dict[bytes, Row]:
         return {row.new.payload: row for row in self.rows if row.token == token}
@@ -293,7 +300,8 @@ class OutboxMachine(RuleBasedStateMachine):
         ]
         assert not any(row.held and self.now < (row.new.hold_until or 0.0) for row in rows)
         for row in rows:
-            row.token, row.ends_at = lease.token, lease.ends_at
+            row.token, row.began, row.ends_at = lease.token, self.now, lease.ends_at
+        self.model.doubt(self.now)
         return lease
 
     def told(self, item: Item, destination: str) -> tuple[Any, ...]:
@@ -382,6 +390,7 @@ class OutboxMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.0, 30.0, 60.0, HOUR, 24 * HOUR, 48 * HOUR]))
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
+        self.model.doubt(self.now)
 
     @precondition(lambda self: self.name not in FORGETFUL)
     @rule()

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from tests.delivery.bench import OTHER, PIXEL, as_it_is, bench, event, until
 from tests.delivery.scripted_meta import Answer, Post, error, refusing, took
 
-from pixeltwin.delivery.outbox import Delivered, Expired, Item, Later, Refused
+from pixeltwin.delivery.outbox import REPEATABLE, Delivered, Expired, Item, Later, Refused
 from pixeltwin.delivery.worker import Prepared, Ready
 from pixeltwin.telemetry import REGISTRY
 
@@ -513,6 +513,16 @@ async def test_a_worker_that_is_cancelled_settles_what_was_answered():
         tally = (await made.outbox.tally())[made.name]
         depth = (await made.outbox.stats())[made.name]
         assert (tally.delivered, depth.ready, depth.leased) == (1, 1, 0)
+
+
+async def test_a_post_that_a_stop_cuts_off_may_have_arrived():
+    async with bench(answer=lambda post: Answer(200, took(post).body, seconds=30)) as made:
+        await made.append("cut off")
+        running = asyncio.create_task(made.worker.run())
+        await until(lambda: len(made.meta.posts) == 1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert [item.deadline - made.clock.now for item in await made.outbox.waiting()] == [REPEATABLE]
 
 
 async def test_a_worker_rests_while_the_host_does_and_is_no_busy_loop():

@@ -31,7 +31,7 @@ from pixeltwin.delivery.outbox import (
     Tally,
 )
 from pixeltwin.outboxes import sqlite
-from pixeltwin.outboxes.sqlite import lanes, letters, pages
+from pixeltwin.outboxes.sqlite import flights, lanes, letters, pages
 from pixeltwin.outboxes.sqlite.file import SCHEMA, VERSION, connect
 from pixeltwin.outboxes.sqlite.sharing import acquire, release
 from pixeltwin.outboxes.sqlite.store import LATE, OLDEST, PURGE, RELEASE, Store
@@ -166,6 +166,7 @@ TABLES: Final = ("outbox", "dead", "park", "seen", "leased")
         (lanes.PARKED, (CAPI, 0.0), "PRIMARY KEY (destination=?)"),
         (LATE, (0.0, 9), "outbox_deadline (deadline<?)"),
         (OLDEST, (CAPI,), "outbox_pixel (destination=? AND pixel_id=? AND held=?)"),
+        (flights.DOUBT, (0.0, REPEATABLE), "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)"),
         (letters.PRUNE, (0.0, 9), "dead_at (at<?)"),
         (letters.BURY, (1, "", "", 0.0, 1), "PRIMARY KEY (rowid=?)"),
         (letters.REVIVE, (1, 0.0), "PRIMARY KEY (rowid=?)"),
@@ -395,6 +396,25 @@ async def test_what_waits_in_a_file_of_version_2_is_kept(version_2: Path, tmp_pa
     await outbox.close()
 
 
+async def test_what_waits_in_a_file_of_version_3_is_kept_and_learns_of_lost_leases(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    with contextlib.closing(apsw.Connection(str(path))) as db:
+        db.pragma("journal_mode", "wal")
+        for script in SCHEMA[:3]:
+            db.execute(script)
+        db.execute(
+            "INSERT INTO outbox (seq, destination, pixel_id, payload, due, appended_at) "
+            "VALUES (7, 'conversions_api', '1', x'61', 30.0, 20.0)"
+        )
+        db.pragma("user_version", 3)
+    now = 1_800_000_000.0
+    outbox = await sqlite.open_outbox(sqlite.Settings(), base=tmp_path, clock=lambda: now)
+    assert [item.payload for item in (await outbox.lease(CAPI, limit=9, seconds=60)).items] == [b"a"]
+    now += 60
+    assert [item.deadline for item in await outbox.waiting()] == [1_800_000_000.0 + REPEATABLE]
+    await outbox.close()
+
+
 async def test_letters_of_older_files_are_kept_and_counted(version_1: Path, tmp_path: Path) -> None:
     """They may be requeued for as long as Meta would not count them twice."""
     outbox = await sqlite.open_outbox(sqlite.Settings(), base=tmp_path, clock=lambda: 50.0)
@@ -477,13 +497,22 @@ async def test_appends_that_wait_together_share_a_commit(outbox: sqlite.SqliteOu
     assert len(await names(outbox)) == 256
 
 
-async def test_reading_and_leasing_cost_no_commit(outbox: sqlite.SqliteOutbox) -> None:
+async def test_reading_and_leasing_nothing_cost_no_commit(outbox: sqlite.SqliteOutbox) -> None:
     await outbox.append([new_item()])
+    await outbox.lease(CAPI, limit=1, seconds=60)
     before = outbox.commits
     await outbox.lease(CAPI, limit=1, seconds=60)
     await outbox.stats()
+    await outbox.waiting()
     await outbox.wait(CAPI, seconds=0)
     assert outbox.commits == before
+
+
+async def test_a_lease_costs_one_commit(outbox: sqlite.SqliteOutbox) -> None:
+    await outbox.append([new_item(str(number)) for number in range(1000)])
+    before = outbox.commits
+    await outbox.lease(CAPI, limit=1000, seconds=60)
+    assert outbox.commits == before + 1
 
 
 async def test_a_bad_command_fails_alone(outbox: Outbox, path: Path) -> None:
@@ -612,6 +641,66 @@ async def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
     assert len(acknowledged) >= 2551
     assert set(acknowledged) <= set(kept)
     assert len(kept) == len(set(kept))
+    await outbox.close()
+
+
+SENDER = """
+import asyncio, sys
+from pathlib import Path
+from pixeltwin.delivery.outbox import Delivered, NewItem
+from pixeltwin.outboxes import sqlite
+
+async def main():
+    outbox = await sqlite.open_outbox(sqlite.Settings(), base=Path(sys.argv[1]), clock=lambda: 1_800_000_000.0)
+    items = [NewItem(destination="conversions_api", pixel_id="1", key=None, payload=b"%d" % n) for n in range(6)]
+    await outbox.append(items)
+    settled = await outbox.lease("conversions_api", limit=2, seconds=3600)
+    held = await outbox.lease("conversions_api", limit=3, seconds=3600)
+    await outbox.settle(settled, {settled.items[0].seq: Delivered()})
+    print(*(item.payload.decode() for item in held.items), flush=True)
+    await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+def leased_before_kill(base: Path) -> list[str]:
+    with subprocess.Popen([sys.executable, "-c", SENDER, base], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout
+        held = child.stdout.readline().split()
+        child.kill()
+        return held
+
+
+async def test_what_was_under_lease_at_a_kill_9_may_have_been_sent(tmp_path: Path) -> None:
+    """What the killed process had settled or let go of, or never leased, was not."""
+    held = await asyncio.to_thread(leased_before_kill, tmp_path)
+    outbox = await open_outbox(tmp_path)
+    deadlines = {item.payload.decode(): item.deadline for item in await outbox.waiting()}
+    assert [len(held), len(deadlines)] == [3, 5]
+    doubted = dict.fromkeys(held, 1_800_000_000.0 + REPEATABLE)
+    assert deadlines == dict.fromkeys(deadlines, math.inf) | doubted
+    await outbox.close()
+
+
+async def test_what_a_close_lets_go_of_was_not_sent(tmp_path: Path, path: Path) -> None:
+    outbox = await open_outbox(tmp_path)
+    await outbox.append([new_item("a")])
+    await outbox.lease(CAPI, limit=1, seconds=60)
+    await outbox.close()
+    outbox = await open_outbox(tmp_path)
+    assert [item.deadline for item in await outbox.waiting()] == [math.inf]
+    await outbox.close()
+
+
+async def test_where_a_repeat_is_known_for_ever_a_lost_lease_sets_no_deadline(tmp_path: Path) -> None:
+    """As in the spool of PostgreSQL, where an item that came to be late would be stuck."""
+    now = 1_800_000_000.0
+    outbox = await sqlite.open_outbox(sqlite.Settings(), base=tmp_path, clock=lambda: now, may_repeat=True)
+    await outbox.append([new_item("a")])
+    await outbox.lease(CAPI, limit=1, seconds=60)
+    now += 60
+    assert [item.deadline for item in await outbox.waiting()] == [math.inf]
     await outbox.close()
 
 

@@ -2,7 +2,9 @@
 
 An item waits in the outbox from `append`, which makes it durable, until it is settled: delivered, refused, or
 put back for later. A lease hides items from other workers while one tries to deliver them; a lease that ends
-unsettled gives its items back. An item may be held until its browser's consent is known: `release` lets it go,
+unsettled gives its items back. What a lease held that ended without a settle or a let-go (its process died, or its time
+ran out) may have been sent: from then on the deadline of such items is at most `REPEATABLE` after the lease began,
+whatever a late settle says. An item may be held until its browser's consent is known: `release` lets it go,
 and `purge` takes away all that waits of a browser whose consent was withdrawn. What can never be delivered, or not in
 time, becomes a letter, which is kept with its reason until somebody requeues or discards it, or a week has passed.
 Nothing disappears uncounted: `Tally` has an equation for it. Engines are the files of `outboxes/`;
@@ -313,4 +315,7 @@ class Outbox(Protocol):
         """Why nothing at all is accepted at present; None when something is."""
 
     async def close(self) -> None:
-        """Finish what was begun and let go of the store. Leased items are ready again at the next opening."""
+        """Finish what was begun and let go of the store and of its leases, whose items were not sent.
+
+        They are ready again at the next opening.
+        """

@@ -129,10 +129,8 @@ class Sender:
                     return
                 if not fresh:
                     continue
-                verdict = await self._post(fresh, flight.lane)
+                verdict = await self._post(fresh, flight)
             if verdict is None:
-                AMBIGUOUS.labels(self._destination.name).inc(len(fresh))
-                flight.cut_off(fresh, takes_repeats=self._destination.takes_repeats)
                 return
             self._measure(verdict, fresh, flight)
             if not await flight.follow(verdict, fresh):
@@ -151,20 +149,23 @@ class Sender:
             else:
                 yield True
 
-    async def _post(self, batch: Batch, lane: Lane) -> Verdict | None:
-        """The verdict; None when the post was cut off."""
+    async def _post(self, batch: Batch, flight: Flight) -> Verdict | None:
+        """The verdict; None when the post was cut off. One that did not come to its end may have arrived."""
         began = self._ticks()
-        self._posts.add(post := asyncio.create_task(self._sent(batch, lane)))
+        self._posts.add(post := asyncio.create_task(self._sent(batch, flight.lane)))
+        verdict = None
         try:
             await asyncio.wait((post,))
+            verdict = None if post.cancelled() else post.result()
         finally:
             self._posts.discard(post)
             post.cancel()  # if we were cancelled ourselves
-        if post.cancelled():
-            return None
-        verdict = post.result()
-        seconds = REQUEST_SECONDS.labels(self._destination.name, OUTCOMES[type(verdict)])
-        seconds.observe(self._ticks() - began)
+            if verdict is None:
+                AMBIGUOUS.labels(self._destination.name).inc(len(batch))
+                flight.cut_off(batch, takes_repeats=self._destination.takes_repeats)
+        if verdict is not None:
+            seconds = REQUEST_SECONDS.labels(self._destination.name, OUTCOMES[type(verdict)])
+            seconds.observe(self._ticks() - began)
         return verdict
 
     async def _sent(self, batch: Batch, lane: Lane) -> Verdict:

@@ -71,6 +71,7 @@ class Row:
     attempts: int = 0
     last_reason: str = ""
     token: str = ""
+    began: float = -math.inf
     ends_at: float = -math.inf
 
     def is_leased(self, now: float) -> bool:
@@ -192,10 +193,17 @@ class MemoryOutbox:
         self._check_open()
         now = self._clock()
         token, ends_at = secrets.token_hex(16), now + seconds
+        self._doubt(now)
         rows = self._choose(destination, limit, now)
         for row in rows:
-            row.token, row.ends_at = token, ends_at
+            row.token, row.began, row.ends_at = token, now, ends_at
         return Lease(token=token, destination=destination, ends_at=ends_at, items=tuple(row.item() for row in rows))
+
+    def _doubt(self, now: float) -> None:
+        """What is held by leases whose time ran out may have been sent."""
+        for row in self._rows.values():
+            if row.token and not row.is_leased(now):
+                row.deadline = min(row.deadline, row.began + REPEATABLE)
 
     def _choose(self, destination: str, limit: int, now: float) -> list[Row]:
         free: defaultdict[str, list[Row]] = defaultdict(list)
@@ -215,6 +223,7 @@ class MemoryOutbox:
 
     async def settle(self, lease: Lease, outcomes: Mapping[int, Outcome]) -> int:
         self._check_open()
+        self._doubt(self._clock())
         ours = [row for item in lease.items if (row := self._rows.get(item.seq)) and row.token == lease.token]
         for row in ours:
             row.token, row.ends_at = "", -math.inf
@@ -257,6 +266,7 @@ class MemoryOutbox:
     async def release(self, pixel_id: str, subject: bytes) -> int:
         self._check_open()
         now = self._clock()
+        self._doubt(now)
         rows = [row for row in self._about(pixel_id, subject, now) if row.held]
         for row in rows:
             row.held, row.due, row.token = False, now, ""
@@ -287,6 +297,7 @@ class MemoryOutbox:
     async def expire(self, *, limit: int) -> int:
         self._check_open()
         now = self._clock()
+        self._doubt(now)
         late = (row for row in self._rows.values() if row.is_late(now) and not row.is_leased(now))
         rows = sorted(late, key=lambda row: (row.deadline, row.seq))[:limit]
         for row in rows:
@@ -317,6 +328,7 @@ class MemoryOutbox:
         self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = PAGE
     ) -> list[Waiting]:
         self._check_open()
+        self._doubt(self._clock())
         return [row.waiting() for row in _page(self._rows.values(), destination, pixel_id, after, limit)]
 
     async def requeue(self, seqs: Collection[int]) -> int:

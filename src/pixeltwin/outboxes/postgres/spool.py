@@ -179,7 +179,7 @@ class Spool:
             if self._outbox is None:
                 now = self._clock()
                 given = {} if now is None else {"clock": self._clock}
-                self._outbox = await sqlite.open_outbox(self._settings, base=self._base, **given)  # type: ignore[arg-type]
+                self._outbox = await sqlite.open_outbox(self._settings, base=self._base, may_repeat=True, **given)  # type: ignore[arg-type]
             return self._outbox
 
     async def _move_some(self) -> int:

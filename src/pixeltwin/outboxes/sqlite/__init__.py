@@ -1,8 +1,8 @@
 """Kind `sqlite`: a file on this machine's disk. What `append` has accepted survives a kill and a power cut.
 
 One thread writes, and what waits to be written shares a transaction. The leases are in memory: after a crash
-everything that was not settled is ready again. What is stored has a checksum; an item that the disk has changed becomes
-a letter instead of an event.
+everything that was not settled is ready again, and the disk tells what may have been sent. What is stored has a
+checksum; an item that the disk has changed becomes a letter instead of an event.
 """
 
 import asyncio
@@ -62,24 +62,30 @@ class Settings(KindSettings):
     encryption: Encryption | None = None
 
 
-async def open_outbox(settings: Settings, *, base: Path, clock: Callable[[], float] = time.time) -> Outbox:
+async def open_outbox(
+    settings: Settings, *, base: Path, clock: Callable[[], float] = time.time, may_repeat: bool = False
+) -> Outbox:
     """Open the file, created where there is none. Raises OSError where it cannot be had, saying what to do.
 
     Of those who share the file, the last one to open it says how durable and how big it is. One that is damaged is put
-    aside, and what can be read of it salvaged.
+    aside, and what can be read of it salvaged. `may_repeat`: where the items go a repeat is known for ever, so that no
+    deadline follows from a lease that was lost.
     """
     path = (base / settings.path).resolve()
     limits = Limits(settings.max_size, settings.keep_free)
     writer = await asyncio.to_thread(sharing.acquire, path, SYNCHRONOUS[settings.durability], limits)
-    return SqliteOutbox(writer, path, clock, settings.keep_letters)
+    return SqliteOutbox(writer, path, clock, settings.keep_letters, may_repeat=may_repeat)
 
 
 class SqliteOutbox:
     """One opener's view of the file; those of one process share its writer."""
 
-    def __init__(self, writer: Writer, path: Path, clock: Callable[[], float], keep_letters: float) -> None:
+    def __init__(
+        self, writer: Writer, path: Path, clock: Callable[[], float], keep_letters: float, *, may_repeat: bool = False
+    ) -> None:
         self._writer = writer
         self._keep_letters = keep_letters
+        self._may_repeat = may_repeat
         self._path = path
         self._clock = clock
         self._holder = secrets.token_hex(8)
@@ -97,7 +103,9 @@ class SqliteOutbox:
     async def lease(self, destination: str, *, limit: int, seconds: float) -> Lease:
         now = self._clock()
         return await self._do(
-            lambda store: store.lease(destination, limit=limit, seconds=seconds, holder=self._holder, now=now)
+            lambda store: store.lease(
+                destination, limit=limit, seconds=seconds, holder=self._holder, may_repeat=self._may_repeat, now=now
+            )
         )
 
     async def settle(self, lease: Lease, outcomes: Mapping[int, Outcome]) -> int:
@@ -132,7 +140,8 @@ class SqliteOutbox:
     async def waiting(
         self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = PAGE
     ) -> list[Waiting]:
-        return await self._do(lambda store: store.waiting(destination, pixel_id, after, limit))
+        now = self._clock()
+        return await self._do(lambda store: store.waiting(destination, pixel_id, after, limit, now))
 
     async def withdraw(self, seqs: Collection[int]) -> int:
         now = self._clock()
@@ -165,8 +174,9 @@ class SqliteOutbox:
         if self._closed:
             return
         self._closed = True
+        now = self._clock()
         try:
-            await self._writer.do(lambda store: store.let_go(self._holder))
+            await self._writer.do(lambda store: store.let_go(self._holder, now))
         finally:
             await asyncio.to_thread(sharing.release, self._path)
 

@@ -11,6 +11,7 @@ import apsw
 
 from pixeltwin.delivery.outbox import REPEATABLE
 from pixeltwin.outboxes.sqlite.checks import DamagedError, check, check_header, checksum_of, is_damage
+from pixeltwin.outboxes.sqlite.flights import Flights
 from pixeltwin.outboxes.sqlite.marks import Mark
 from pixeltwin.sqlite_file import open_private, os_errors
 from pixeltwin.telemetry import log
@@ -117,6 +118,14 @@ UPDATE outbox SET checksum = checksum_of(destination, pixel_id, key, subject, pa
 UPDATE dead SET checksum = checksum_of(destination, pixel_id, key, subject, payload)
     WHERE checksum IS NULL OR checksum = checksum_of_payload(payload);
 """,
+    """
+CREATE TABLE flights (
+    token TEXT PRIMARY KEY,
+    began REAL NOT NULL,
+    ends_at REAL NOT NULL,
+    seqs TEXT NOT NULL  -- a JSON array
+) STRICT, WITHOUT ROWID;
+""",
 )
 VERSION: Final = len(SCHEMA)
 CHECKED_FROM: Final = next(version for version, script in enumerate(SCHEMA, 1) if "checksum_of(" in script)
@@ -125,7 +134,7 @@ CHECKED_FROM: Final = next(version for version, script in enumerate(SCHEMA, 1) i
 HURRY: Final = "UPDATE outbox SET deadline = min(deadline, appended_at + ?)"
 
 # Only one process can hold the file, so leases need no disk: they live and die with the connection, and a
-# transaction that is rolled back takes its leases along.
+# transaction that is rolled back takes its leases along. That there were any is told by `flights`.
 LEASES: Final = """
 CREATE TEMP TABLE leased (
     seq INTEGER PRIMARY KEY,
@@ -208,6 +217,8 @@ def _prepare(db: apsw.Connection, path: Path, mark: Mark | None) -> None:
     if version < VERSION:
         _migrate(db, version)
     db.execute(LEASES)
+    with db:
+        Flights(db).doubt()
     sync_folder(path.parent)
 
 

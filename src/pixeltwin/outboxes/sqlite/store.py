@@ -37,6 +37,7 @@ from pixeltwin.delivery.outbox import (
 )
 from pixeltwin.delivery.shedding import FULL, is_shed
 from pixeltwin.outboxes.sqlite.checks import checksum_of, has_types
+from pixeltwin.outboxes.sqlite.flights import Flights
 from pixeltwin.outboxes.sqlite.lanes import Lanes
 from pixeltwin.outboxes.sqlite.letters import Letters
 from pixeltwin.outboxes.sqlite.pages import page
@@ -171,6 +172,7 @@ class Store:
         self._told = "full"
         self._fill = 0.0
         self._until_look, self._look_at = 0, 0.0
+        self._flights = Flights(db)
         self._lanes = Lanes(db)
         self._tallies = Tallies(db)
         self._letters = Letters(db, self._tallies)
@@ -257,11 +259,17 @@ class Store:
         self._db.execute(FORGET, (now - REMEMBERED, FORGET_AT_ONCE))
         self._forget_at = now if self._db.changes() == FORGET_AT_ONCE else now + FORGET_EVERY
 
-    def lease(self, destination: str, *, limit: int, seconds: float, holder: str, now: float) -> Lease:
+    def lease(
+        self, destination: str, *, limit: int, seconds: float, holder: str, may_repeat: bool, now: float
+    ) -> Lease:
+        """Lease items. `may_repeat`: whoever takes them knows a repeat for ever, so that a lost lease is no matter."""
+        self._flights.doubt(now)
         token, ends_at = secrets.token_hex(16), now + seconds
         seqs = self._lanes.choose(destination, limit, now)
         self._db.executemany(TAKE, [(seq, destination, token, holder, ends_at) for seq in seqs])
         items = tuple(self._items(token, now))
+        if not may_repeat:
+            self._flights.begin(token, [item.seq for item in items], now=now, ends_at=ends_at)
         return Lease(token=token, destination=destination, ends_at=ends_at, items=items)
 
     def _items(self, token: str, now: float) -> Iterator[Item]:
@@ -288,6 +296,8 @@ class Store:
 
     def settle(self, lease: Lease, outcomes: Mapping[int, Outcome], now: float) -> int:
         self._until_look = 0  # there may be more room
+        self._flights.doubt(now)
+        self._flights.end(lease.token)
         ours = {seq for (seq,) in self._db.execute(LET_GO, (lease.token,))}
         for seq in ours & outcomes.keys():
             self._settle(seq, lease.destination, outcomes[seq], now)
@@ -313,6 +323,7 @@ class Store:
         self._tallies.add(destination, what)
 
     def release(self, pixel_id: str, subject: bytes, now: float) -> int:
+        self._flights.doubt(now)
         return len(self._change(RELEASE, pixel_id, subject, now))
 
     def purge(self, pixel_id: str, subject: bytes, now: float) -> int:
@@ -339,11 +350,14 @@ class Store:
         """Take the items from the leases that have or had them."""
         self._db.executemany(LOSE, [(seq,) for seq in seqs])
 
-    def let_go(self, holder: str) -> None:
+    def let_go(self, holder: str, now: float) -> None:
         """End every lease of the holder."""
+        self._flights.doubt(now)
+        self._flights.end_all(holder)
         self.touched.update(destination for (destination,) in self._db.execute(LET_GO_ALL, (holder,)))
 
     def expire(self, *, limit: int, keep_letters: float, now: float) -> int:
+        self._flights.doubt(now)
         late = list(self._db.execute(LATE, (now, limit)))
         self._lose(*(seq for seq, _ in late))
         for seq, last in late:
@@ -363,7 +377,10 @@ class Store:
     def letters(self, destination: str | None, pixel_id: str | None, after: int, limit: int) -> list[Letter]:
         return self._letters.page(destination, pixel_id, after, limit)
 
-    def waiting(self, destination: str | None, pixel_id: str | None, after: int, limit: int) -> list[Waiting]:
+    def waiting(
+        self, destination: str | None, pixel_id: str | None, after: int, limit: int, now: float
+    ) -> list[Waiting]:
+        self._flights.doubt(now)
         seqs = page(self._db, "outbox", destination, pixel_id, after, limit)
         return [_waiting(*row) for seq in seqs for row in self._db.execute(READ_WAITING, (seq,))]
 
