@@ -4,7 +4,8 @@
 A survey looks how much is free in each lane, and what it finds is shared out as `delivery/shares.py` says. Then the
 items are taken, passing over whatever another node takes at the same moment. An item whose lease has ended with no
 word of it may have been sent: from then on its deadline is what it may be repeated by. Each pixel has one owner among
-the workers that are alive, so that its rate and its breaker are one worker's; a worker leaves alone what is not its own.
+the workers that are alive, so that its rate and its breaker are one worker's; a worker leaves alone what is not its
+own.
 """
 
 import hashlib

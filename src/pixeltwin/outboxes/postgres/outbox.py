@@ -31,7 +31,7 @@ from pixeltwin.outboxes.postgres import Settings, statements
 from pixeltwin.outboxes.postgres.appending import Appender
 from pixeltwin.outboxes.postgres.bells import Bells
 from pixeltwin.outboxes.postgres.crew import Crew
-from pixeltwin.outboxes.postgres.faults import UnwelcomeError
+from pixeltwin.outboxes.postgres.faults import BadItemError, UnwelcomeError
 from pixeltwin.outboxes.postgres.house import House
 from pixeltwin.outboxes.postgres.leasing import PAUSES, SURVEY, TAKE, is_enough, items, owner_of, share_out
 from pixeltwin.outboxes.postgres.line import Line
@@ -40,6 +40,7 @@ from pixeltwin.outboxes.postgres.spool import Spool
 from pixeltwin.telemetry import log
 
 POLL: Final = 1.0  # seconds; a notification may get lost
+SETTLE_AGAIN: Final = 0.5  # seconds
 GOODBYE: Final = 5.0  # seconds; leases that cannot be given back end by themselves
 SHARDS: Final = 16
 PAGE: Final = 100  # letters or items
@@ -123,7 +124,7 @@ class PostgresOutbox:
         given = [(seq, outcomes[seq]) for seq in seqs if seq in outcomes]
         let_go = [seq for seq in seqs if seq not in outcomes]
         columns = [list(column) for column in zip(*(_outcome_row(*one) for one in given), strict=True)] or [[]] * 7
-        (row,) = await self._fetch(statements.SETTLE, self._now(), self._shard, lease.token, *columns, let_go)
+        (row,) = await self._insist(lease, statements.SETTLE, self._shard, lease.token, *columns, let_go)
         if let_go or any(isinstance(outcome, Later) for _, outcome in given):
             self._bells.ring([lease.destination])
         return int(row[0])
@@ -235,6 +236,18 @@ class PostgresOutbox:
             async with asyncio.timeout(GOODBYE):
                 rows = await self._fetch(statements.LET_GO_ALL, self._name)
                 await self._bells.tell_at_once(row["destination"] for row in rows)
+
+    async def _insist(self, lease: Lease, statement: str, *arguments: Any) -> Sequence[Any]:
+        """Try for as long as the lease lasts: what was sent and is not settled is sent again."""
+        while True:
+            try:
+                return await self._fetch(statement, self._now(), *arguments)
+            except BadItemError:
+                raise
+            except OSError:
+                if self._closed or (self._now() or time.time()) >= lease.ends_at:
+                    raise
+                await asyncio.sleep(SETTLE_AGAIN)
 
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[Any]:
         rows: Sequence[Any] = await self._link.run(lambda db: db.fetch(statement, *arguments))
