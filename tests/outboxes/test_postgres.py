@@ -65,7 +65,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="module")
 def killable() -> Iterator[Killable]:
-    with killable_server() as one:
+    with killable_server(Killable) as one:
         yield one
 
 
