@@ -357,6 +357,20 @@ async def test_a_mark_never_passes_what_is_not_committed_yet(tmp_path: Path) -> 
         assert names(await lease(outbox)) == ["slow"]
 
 
+async def test_a_mark_does_not_pass_what_comes_out_of_a_spool_at_the_same_moment(tmp_path: Path) -> None:
+    async with node(tmp_path) as outbox:
+        await outbox.append([new_item("before")])
+        assert await deliver(outbox, await lease(outbox)) == 1
+        async with database(tmp_path) as db:
+            await db.execute("UPDATE mark SET low = low - 1000")
+            async with db.transaction():
+                await store(db, [new_item("spooled")], now=None, shard=0, ats=[time.time() - 600])
+                raising = asyncio.create_task(raise_marks(tmp_path))
+                await asyncio.sleep(0.5)  # it waits for the mark by now
+            await raising
+        assert names(await lease(outbox)) == ["spooled"]
+
+
 async def test_what_became_due_below_the_mark_lowers_it(tmp_path: Path, clock: Clock) -> None:
     """The clock was set back, or the item comes from a spool."""
     async with node(tmp_path, clock=clock) as outbox:

@@ -19,7 +19,7 @@ def keep_below(rows: str) -> str:
     """Keep the marks at or below what is `due` in these rows.
 
     Most are there already and stay unlocked, or all nodes would wait for one row. What is due since long, from a spool,
-    locks its mark: nobody can raise it meanwhile.
+    locks its mark and moves it a little: who wants to raise it meanwhile finds it touched.
     """
     return f"""
     INSERT INTO mark (destination, pixel_id, priority, low)
@@ -31,7 +31,7 @@ def keep_below(rows: str) -> str:
             = (firsts.destination, firsts.pixel_id, firsts.priority) AND low <= first
     )
     ORDER BY 1, 2, 3
-    ON CONFLICT (destination, pixel_id, priority) DO UPDATE SET low = least(mark.low, excluded.low)
+    ON CONFLICT (destination, pixel_id, priority) DO UPDATE SET low = least(mark.low, excluded.low) - 0.001
 """
 
 

@@ -140,7 +140,7 @@ CREATE TABLE mark (  -- of each lane the time below which nothing is due
     low float8 NOT NULL,
     PRIMARY KEY (destination, pixel_id, priority)
 ) WITH ({BUSY});
-INSERT INTO mark SELECT DISTINCT destination, pixel_id, priority, float8 '-infinity' FROM outbox;
+INSERT INTO mark SELECT destination, pixel_id, priority, min(due) FROM outbox GROUP BY 1, 2, 3;
 
 -- Until when what a lease may have sent may be sent again. A lease of version 1 took 120 s.
 ALTER TABLE outbox ADD COLUMN repeat_by float8 NOT NULL DEFAULT 'infinity';
