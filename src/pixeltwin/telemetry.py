@@ -96,6 +96,11 @@ OUTBOX_FAULTS: Final = Counter(
     ["outbox", "fault"],
     registry=REGISTRY,
 )
+OLDEST_TRANSACTION: Final = Gauge(
+    "pixeltwin_outbox_oldest_transaction_seconds",
+    "For how long a transaction has been open in the outbox's PostgreSQL that keeps it from clearing dead rows away.",
+    registry=REGISTRY,
+)
 REQUEST_SECONDS: Final = Histogram(
     "pixeltwin_request_seconds",
     "How long posts of the workers took, by what they met.",

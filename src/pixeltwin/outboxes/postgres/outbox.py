@@ -31,7 +31,8 @@ from pixeltwin.outboxes.postgres import Settings, statements
 from pixeltwin.outboxes.postgres.appending import Appender
 from pixeltwin.outboxes.postgres.bells import Bells
 from pixeltwin.outboxes.postgres.crew import Crew
-from pixeltwin.outboxes.postgres.faults import UnwelcomeError
+from pixeltwin.outboxes.postgres.faults import BadItemError, UnwelcomeError
+from pixeltwin.outboxes.postgres.house import House
 from pixeltwin.outboxes.postgres.leasing import PAUSES, SURVEY, TAKE, is_enough, items, owner_of, share_out
 from pixeltwin.outboxes.postgres.line import Line
 from pixeltwin.outboxes.postgres.link import Connector, Link
@@ -39,9 +40,7 @@ from pixeltwin.outboxes.postgres.spool import Spool
 from pixeltwin.telemetry import log
 
 POLL: Final = 1.0  # seconds; a notification may get lost
-TIDY_EVERY: Final = 10.0  # seconds
-TIDY_AT_ONCE: Final = 1000  # rows, some 5 ms: who wants the connection waits for it
-TIDY_STEPS: Final = 20
+SETTLE_AGAIN: Final = 0.5  # seconds
 GOODBYE: Final = 5.0  # seconds; leases that cannot be given back end by themselves
 SHARDS: Final = 16
 PAGE: Final = 100  # letters or items
@@ -68,6 +67,8 @@ class PostgresOutbox:
         self._link = Link(connect)
         self._bells = Bells(self._link, f"pixeltwin_{settings.schema_}")
         self._crew = Crew(self._link, self._now, self._name)
+        self._aside = Link(connect)
+        self._house = House(self._aside, self._now)
         self._line = Line(connect, self._now, shard=self._shard, timeout=settings.append_timeout)
         self._spool = Spool(settings.spool, base, Link(connect), self._now, shard=self._shard, moved=self._bells.ring)
         self._appender = Appender(self._line, self._spool, self._bells.ring)
@@ -82,7 +83,7 @@ class PostgresOutbox:
             raise
         except OSError as error:
             log.warning("the outbox begins without its database", error=str(error) or type(error).__name__)
-        beside = (self._line.keep(), self._spool.drain(), self._bells.tell(), self._crew.stay(), self._tidy())
+        beside = (self._line.keep(), self._spool.drain(), self._bells.tell(), self._crew.stay(), self._house.keep())
         self._tasks = [asyncio.create_task(work) for work in beside]
 
     async def append(self, items: Sequence[NewItem]) -> list[Appended]:
@@ -123,7 +124,7 @@ class PostgresOutbox:
         given = [(seq, outcomes[seq]) for seq in seqs if seq in outcomes]
         let_go = [seq for seq in seqs if seq not in outcomes]
         columns = [list(column) for column in zip(*(_outcome_row(*one) for one in given), strict=True)] or [[]] * 7
-        (row,) = await self._fetch(statements.SETTLE, self._now(), self._shard, lease.token, *columns, let_go)
+        (row,) = await self._insist(lease, statements.SETTLE, self._shard, lease.token, *columns, let_go)
         if let_go or any(isinstance(outcome, Later) for _, outcome in given):
             self._bells.ring([lease.destination])
         return int(row[0])
@@ -145,6 +146,7 @@ class PostgresOutbox:
 
     async def expire(self, *, limit: int) -> int:
         self._check_open()
+        await self._fetch(statements.GIVE_UP, self._now())
         (row,) = await self._fetch(statements.EXPIRE, self._now(), self._shard, limit, self._keep_letters)
         return int(row[0])
 
@@ -162,13 +164,19 @@ class PostgresOutbox:
         self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = PAGE
     ) -> list[Letter]:
         self._check_open()
-        return [Letter(**row) for row in await self._fetch(statements.LETTERS, destination, pixel_id, after, limit)]
+        return [
+            Letter(**row)
+            for row in await self._fetch(statements.LETTERS, self._now(), destination, pixel_id, after, limit)
+        ]
 
     async def waiting(
         self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = PAGE
     ) -> list[Waiting]:
         self._check_open()
-        return [Waiting(**row) for row in await self._fetch(statements.WAITING, destination, pixel_id, after, limit)]
+        return [
+            Waiting(**row)
+            for row in await self._fetch(statements.WAITING, self._now(), destination, pixel_id, after, limit)
+        ]
 
     async def requeue(self, seqs: Collection[int]) -> int:
         self._check_open()
@@ -201,7 +209,8 @@ class PostgresOutbox:
     async def stats(self) -> Mapping[str, Depth]:
         """The spool's items are ready, as far as anybody knows by now."""
         self._check_open()
-        rows, spooled = await self._fetch(statements.DEPTHS, self._now()), await self._spool.stats()
+        rows = await self._aside.run(lambda db: db.fetch(statements.DEPTHS, self._now()))
+        spooled = await self._spool.stats()
         depths = {row["destination"]: _depth(row) for row in rows}
         names = sorted(depths.keys() | spooled.keys())
         return {name: _together(depths.get(name, Depth()), spooled.get(name, Depth())) for name in names}
@@ -233,6 +242,7 @@ class PostgresOutbox:
         await self._spool.close()
         await self._line.close()
         await self._link.close()
+        await self._aside.close()
 
     async def _let_go(self) -> None:
         """Give back what is still under lease, and tell the others."""
@@ -241,20 +251,17 @@ class PostgresOutbox:
                 rows = await self._fetch(statements.LET_GO_ALL, self._name)
                 await self._bells.tell_at_once(row["destination"] for row in rows)
 
-    async def _tidy(self) -> None:
-        """Forget what nobody needs any more, in small steps, until cancelled."""
+    async def _insist(self, lease: Lease, statement: str, *arguments: Any) -> Sequence[Any]:
+        """Try for as long as the lease lasts: what was sent and is not settled is sent again."""
         while True:
-            await asyncio.sleep(TIDY_EVERY)
-            with suppress(OSError):
-                await self._forget()
-                for statement in statements.TIDY:
-                    await self._fetch(statement, self._now(), TIDY_AT_ONCE)
-
-    async def _forget(self) -> None:
-        for _ in range(TIDY_STEPS):
-            (row,) = await self._fetch(statements.FORGET, self._now(), TIDY_AT_ONCE)
-            if row[0] < TIDY_AT_ONCE:
-                return
+            try:
+                return await self._fetch(statement, self._now(), *arguments)
+            except BadItemError:
+                raise
+            except OSError:
+                if self._closed or (self._now() or time.time()) >= lease.ends_at:
+                    raise
+                await asyncio.sleep(SETTLE_AGAIN)
 
     async def _fetch(self, statement: str, *arguments: Any) -> Sequence[Any]:
         rows: Sequence[Any] = await self._link.run(lambda db: db.fetch(statement, *arguments))

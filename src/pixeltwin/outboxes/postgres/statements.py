@@ -8,10 +8,12 @@ lease has them: a statement that had to wait for a row looks at it again.
 from typing import Final
 
 from pixeltwin.delivery.outbox import DEADLINE_PASSED, KEEP_LETTERS, REMEMBERED, REPEATABLE
-from pixeltwin.outboxes.postgres.leasing import CLOCK
+from pixeltwin.outboxes.postgres.marks import CLOCK, keep_below
 
 NOW: Final = "(SELECT now FROM clock)"  # where an index is to be asked for it
-UNLEASED: Final = "token = '', ends_at = '-infinity'"
+# The deadline of what a lease that is over held: it may have been sent.
+DOUBTED: Final = "CASE WHEN ends_at <= now THEN least(deadline, repeat_by) ELSE deadline END"
+UNLEASED: Final = "token = '', ends_at = '-infinity', repeat_by = 'infinity'"
 
 
 def count(counts: str) -> str:
@@ -52,8 +54,8 @@ WITH {CLOCK}, mine AS (
     SELECT destination, pixel_id, payload, subject, hold_until IS NOT NULL, priority,
         coalesce(hold_until, at, now), deadline, coalesce(at, now)
     FROM kept, clock ORDER BY n
-    RETURNING destination
-), counted AS ({count("SELECT destination, 'accepted' AS what FROM stored")})
+    RETURNING destination, pixel_id, priority, due
+), marked AS ({keep_below("stored")}), counted AS ({count("SELECT destination, 'accepted' AS what FROM stored")})
 SELECT $3::bigint IS NULL OR EXISTS (SELECT FROM mine) AS is_open, ARRAY(SELECT n::int FROM kept) AS kept
 """
 
@@ -68,10 +70,10 @@ WITH {CLOCK}, old AS MATERIALIZED (
 SELECT count(*) FROM gone
 """
 
-LETTER: Final = """
+LETTER: Final = f"""
 INSERT INTO letter (seq, destination, pixel_id, payload, subject, held, priority, attempts, deadline, appended_at,
     reason, code, at, is_expired)
-SELECT seq, destination, pixel_id, payload, subject, held, priority, attempts, deadline, appended_at"""
+SELECT seq, destination, pixel_id, payload, subject, held, priority, attempts, {DOUBTED}, appended_at"""
 
 SETTLE: Final = f"""
 WITH {CLOCK}, given AS MATERIALIZED (
@@ -85,10 +87,11 @@ WITH {CLOCK}, given AS MATERIALIZED (
     {LETTER}, reason, code, now, what = 'expired' FROM gone, clock WHERE what IN ('dead', 'expired')
 ), later AS (
     UPDATE outbox SET due = at, last_reason = reason, attempts = attempts + tries, {UNLEASED},
-        deadline = CASE WHEN ambiguous THEN least(deadline, now + {REPEATABLE}) ELSE deadline END
-    FROM given, clock WHERE outbox.seq = given.seq AND token = $3 AND what = 'later' RETURNING 1
-), let_go AS (
-    UPDATE outbox SET {UNLEASED} WHERE seq = ANY($11::bigint[]) AND token = $3
+        deadline = least({DOUBTED}, CASE WHEN ambiguous THEN now + {REPEATABLE} END)
+    FROM given, clock WHERE outbox.seq = given.seq AND token = $3 AND what = 'later'
+    RETURNING destination, pixel_id, priority, due
+), marked AS ({keep_below("later")}), let_go AS (
+    UPDATE outbox SET deadline = {DOUBTED}, {UNLEASED} FROM clock WHERE seq = ANY($11::bigint[]) AND token = $3
 ), ended AS (
     DELETE FROM lease WHERE token = $3
 ), counted AS ({count("SELECT destination, what FROM gone")})
@@ -119,9 +122,10 @@ def wish(what: str, pixel_id: str, subject: str) -> str:
 
 RELEASE: Final = f"""
 WITH {CLOCK}, wished AS ({wish("release", "$2", "$3")}), released AS (
-    UPDATE outbox SET held = false, due = now, {UNLEASED}
-    FROM clock WHERE pixel_id = $2 AND subject = $3 AND held AND ends_at <= now RETURNING destination
-)
+    UPDATE outbox SET held = false, due = now, deadline = least(deadline, repeat_by), {UNLEASED}
+    FROM clock WHERE pixel_id = $2 AND subject = $3 AND held AND ends_at <= now
+    RETURNING destination, pixel_id, priority, due
+), marked AS ({keep_below("released")})
 SELECT destination, count(*) FROM released GROUP BY destination
 """
 
@@ -143,6 +147,13 @@ WITH {CLOCK}, gone AS (
 SELECT count(*) FROM gone
 """
 
+# What may have been sent by a lease that is over, and may not be repeated any more: its deadline has passed.
+GIVE_UP: Final = f"""
+WITH {CLOCK}
+UPDATE outbox SET deadline = least(deadline, repeat_by), {UNLEASED} FROM lease, clock
+WHERE lease.ends_at <= now AND seq = ANY(seqs) AND outbox.token = lease.token AND repeat_by <= now
+"""
+
 EXPIRE: Final = f"""
 WITH {CLOCK}, late AS MATERIALIZED (
     SELECT seq FROM outbox
@@ -162,6 +173,8 @@ WITH {CLOCK}, late AS MATERIALIZED (
 SELECT count(*) FROM items
 """
 
+STILL_THERE: Final = "SELECT FROM outbox WHERE outbox.seq = ANY(lease.seqs) AND outbox.token = lease.token"
+
 # What nobody needs any more, in the same bounded steps.
 TIDY: Final = tuple(
     f"""
@@ -171,12 +184,24 @@ WITH {CLOCK}, old AS MATERIALIZED (
 DELETE FROM {table} USING old WHERE {table}.{key} = old.{key}
 """
     for table, key, is_old in (
-        ("lease", "token", f"ends_at <= {NOW} - {REMEMBERED}"),
+        ("lease", "token", f"ends_at <= {NOW} - {REMEMBERED} AND NOT EXISTS ({STILL_THERE})"),
         ("session", "id", f"at <= {NOW} - {2 * KEEP_LETTERS}"),  # longer than anything is of use in a spool
         ("drained", "id", f"at <= {NOW} - {KEEP_LETTERS}"),
         ("wish", "ctid", f"at <= {NOW} - {KEEP_LETTERS}"),
     )
 )
+
+# Of those that keep dead rows in this database; what a role may not see of others' sessions counts as nothing.
+OLDEST_SNAPSHOT: Final = """
+SELECT coalesce(max(extract(epoch FROM clock_timestamp() - began)), 0)::float8 AS seconds,
+    (array_agg(pid ORDER BY began))[1] AS pid, coalesce((array_agg(name ORDER BY began))[1], '') AS application
+FROM (
+    SELECT pid, application_name AS name, xact_start AS began FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_xmin IS NOT NULL AND xact_start IS NOT NULL
+    UNION ALL
+    SELECT NULL, 'prepared transaction ' || gid, prepared FROM pg_prepared_xacts WHERE database = current_database()
+) AS transactions
+"""
 
 PARK: Final = f"""
 WITH {CLOCK}, ended AS (
@@ -188,15 +213,19 @@ ON CONFLICT (destination, pixel_id) DO UPDATE SET until = excluded.until, reason
 PARKS: Final = f"WITH {CLOCK} SELECT destination, pixel_id, until, reason FROM park, clock WHERE until > now"
 
 PAGE: Final = """
-FROM {table} WHERE seq > $3 AND ($1::text IS NULL OR destination = $1) AND ($2::text IS NULL OR pixel_id = $2)
-ORDER BY seq LIMIT $4
+FROM {table}, clock
+WHERE seq > $4 AND ($2::text IS NULL OR destination = $2) AND ($3::text IS NULL OR pixel_id = $3)
+ORDER BY seq LIMIT $5
 """
 LETTERS: Final = f"""
+WITH {CLOCK}
 SELECT seq, destination, pixel_id, payload, reason, code, at, is_expired, appended_at, attempts, deadline
 {PAGE.format(table="letter")}
 """
 WAITING: Final = f"""
-SELECT seq, destination, pixel_id, payload, priority, due, attempts, last_reason, appended_at, deadline, held
+WITH {CLOCK}
+SELECT seq, destination, pixel_id, payload, priority, due, attempts, last_reason, appended_at, held,
+    {DOUBTED} AS deadline
 {PAGE.format(table="outbox")}
 """
 
@@ -206,7 +235,8 @@ WITH {CLOCK}, found AS (
 ), back AS (
     INSERT INTO outbox (seq, destination, pixel_id, payload, subject, held, priority, due, deadline, appended_at)
     SELECT seq, destination, pixel_id, payload, subject, held, priority, now, deadline, appended_at FROM found, clock
-), counted AS ({count("SELECT destination, 'requeued' AS what FROM found")})
+    RETURNING destination, pixel_id, priority, due
+), marked AS ({keep_below("back")}), counted AS ({count("SELECT destination, 'requeued' AS what FROM found")})
 SELECT destination, count(*) FROM found GROUP BY destination
 """
 
