@@ -20,6 +20,7 @@ from pixeltwin.delivery.worker import Worker
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.destinations.pixel_relay import PixelRelay
 from pixeltwin.gateway import Gateway
+from pixeltwin.outboxes.postgres.outbox import PostgresOutbox
 from pixeltwin.outboxes.sqlite import SqliteOutbox
 from pixeltwin.outboxes.sqlite.store import Store
 from pixeltwin.outboxes.sqlite.tallies import Tallies
@@ -65,6 +66,12 @@ def after(owner: type, name: str, fuse: Fuse) -> None:
         return result
 
     setattr(owner, name, wrapped)
+
+
+def after_each(name: str, fuse: Fuse) -> None:
+    """Behind a command of whichever engine the process has."""
+    for engine in (SqliteOutbox, PostgresOutbox):
+        after(engine, name, fuse)
 
 
 def in_commit(fuse: Fuse) -> None:
@@ -131,13 +138,13 @@ POINTS: Final[dict[str, Callable[[Fuse], None]]] = {
     "before_commit": in_commit,
     "in_commit": lambda fuse: in_file(apsw.SQLITE_OPEN_WAL, fuse),
     "after_commit": after_commit,
-    "after_append": lambda fuse: after(SqliteOutbox, "append", fuse),
+    "after_append": lambda fuse: after_each("append", fuse),
     "before_post": lambda fuse: before(ConversionsApi, "send", fuse),
     "after_post": lambda fuse: after(ConversionsApi, "send", fuse),
     "after_relay": lambda fuse: after(PixelRelay, "send", fuse),
     "in_bisect": lambda fuse: before(Search, "rejected", fuse),
     "in_settle": lambda fuse: before(Store, "settle", fuse),
-    "after_settle": lambda fuse: after(SqliteOutbox, "settle", fuse),
+    "after_settle": lambda fuse: after_each("settle", fuse),
     "in_checkpoint": lambda fuse: in_file(apsw.SQLITE_OPEN_MAIN_DB, fuse),
     "in_shutdown": in_shutdown,
 }

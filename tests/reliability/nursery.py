@@ -74,8 +74,8 @@ def _live(order: dict[str, Any]) -> None:
 
     code = 70
     try:
-        log = os.open(order["log"], os.O_CREAT | os.O_APPEND | os.O_WRONLY)
-        note = os.open(order["note"], os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+        log = os.open(order["log"], os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        note = os.open(order["note"], os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
         os.dup2(log, 1)
         os.dup2(log, 2)
         failpoints.witness(note)
