@@ -1,6 +1,6 @@
 """Points in the product's work at which a process of the tests kills itself, as kill -9 would.
 
-`PIXELTWIN_FAILPOINT=after_post:37` means: at the 37th time that a post has ended and nothing of it is settled. The
+`after_post:37` means: at the 37th time that a post has ended and nothing of it is settled. The
 points are put around the product's own functions from here, in processes of the tests only: the product knows of none.
 """
 

@@ -10,7 +10,7 @@ import socket
 import ssl
 import struct
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -130,7 +130,6 @@ class OracleMeta:
         self.script: Callable[[Post], Answer | None] = lambda post: None
         self.token = ""
         self.posts: list[Post] = []
-        self.refusals: Counter[str] = Counter()
         self.url = ""
 
     @asynccontextmanager
@@ -173,9 +172,7 @@ class OracleMeta:
             return TAKEN
         if self.token and post.token != self.token:
             return graph_error(400, 190)
-        reasons = [reason for event in post.events if (reason := self._fault_of(event))]
-        self.refusals.update(reasons[:1])
-        return graph_error(400, 100, NOT_ENOUGH) if reasons else TAKEN
+        return graph_error(400, 100, NOT_ENOUGH) if any(map(self._fault_of, post.events)) else TAKEN
 
     def _fault_of(self, event: dict[str, Any]) -> str:
         """Why Meta would refuse it; empty for a good one."""
