@@ -145,6 +145,34 @@ def test_the_longest_wait_asked_for_is_heeded():
     assert asked_wait({"x-business-use-case": usage}, 0) == 300
 
 
+def accepted(headers: dict[str, str]) -> Accepted:
+    reply = parse_reply(200, b'{"events_received":1}', headers)
+    assert isinstance(reply, Accepted)
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("headers", "usage", "after"),
+    [  # as in Meta's documentation of rate limits: https://developers.facebook.com/docs/graph-api/overview/rate-limiting
+        ({"x-app-usage": '{"call_count":28,"total_time":25,"total_cputime":95}'}, 95, None),
+        ({"x-ad-account-usage": '{"acc_id_util_pct":9.67,"reset_time_duration":100}'}, 9.67, None),
+        (
+            {
+                "x-business-use-case-usage": '{"66782684":[{"type":"ads_management","call_count":95,"total_cputime":20,'
+                '"total_time":20,"estimated_time_to_regain_access":0}],"10153848260347724":[{"type":"ads_insights",'
+                '"call_count":97,"total_cputime":23,"total_time":23,"estimated_time_to_regain_access":2}]}'
+            },
+            97,
+            120.0,
+        ),
+        ({"x-app-usage": '{"call_count":"95","total_time":true}', "x-business-use-case-usage": "[95]"}, 0, None),
+        ({}, 0, None),
+    ],
+)
+def test_an_accepted_batch_tells_how_much_of_what_is_allowed_has_been_used(headers, usage, after):
+    assert (accepted(headers).usage, accepted(headers).after) == (usage, after)
+
+
 def test_a_wait_may_be_a_date():
     assert asked_wait({"retry-after": "Wed, 25 Nov 2026 12:00:30 GMT"}, 1795608000) == 30  # 12:00:00 UTC that day
 
@@ -191,7 +219,7 @@ def test_no_header_parks_a_pixel_for_ever():
     st.text(max_size=30),
 )
 def test_no_answer_breaks_the_reader(status, body, header):
-    parse_reply(status, body, {"retry-after": header, "x-business-use-case-usage": header}, 0)
+    parse_reply(status, body, {"retry-after": header, "x-business-use-case-usage": header, "x-app-usage": header}, 0)
 
 
 # Where we decide otherwise than the peer whose answers the vectors are, by (status, code, subcode).

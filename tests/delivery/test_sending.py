@@ -136,6 +136,45 @@ async def test_a_throttle_that_says_how_long_is_heeded(answer, seconds):
         assert (round(wait), reason.startswith("throttle: HTTP")) == (seconds, True)
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"x-app-usage": json.dumps({"call_count": 90, "total_time": 5, "total_cputime": 5})}, 60),
+        (
+            {
+                "x-business-use-case-usage": json.dumps(
+                    {"1": [{"total_time": 93, "estimated_time_to_regain_access": 3}]}
+                )
+            },
+            180,
+        ),
+    ],
+)
+async def test_a_pixel_that_has_nearly_used_up_what_it_may_is_left_alone_and_then_asked_by_one_event(headers, seconds):
+    full = True
+    async with bench(answer=lambda post: took(post, **(headers if full else {})), lease_limit=2) as made:
+        await made.append(*"abcdef")
+        assert [len(post.events) for post in await made.deliver()] == [2]
+        wait, reason = (await made.parked())[PIXEL]
+        assert (round(wait), "of what Meta allows" in reason) == (seconds, True)
+        assert await made.deliver(seconds - 1) == []
+        assert [len(post.events) for post in await made.deliver(1)] == [1]
+        full = False
+        assert len(await made.deliver(seconds)) == 2  # the probe, and what was leased with it
+        while made.ended_as(Delivered) != set("abcdef"):
+            assert await made.deliver()
+        assert all(len(ends) == 1 for ends in made.ends.values())
+        assert await tallied(made) == 0
+
+
+async def test_a_pixel_that_has_used_less_than_nine_tenths_goes_on():
+    usage = json.dumps({"call_count": 89.9})
+    async with bench(answer=lambda post: took(post, **{"x-app-usage": usage})) as made:
+        await made.append("a")
+        await made.deliver()
+        assert await made.parked() == {}
+
+
 async def test_a_throttled_pixel_holds_up_no_other():
     async with bench(answer=lambda post: error(400, 4) if post.pixel_id == PIXEL else took(post)) as made:
         await made.append("a")

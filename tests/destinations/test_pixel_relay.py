@@ -1,7 +1,9 @@
 """The browser's copy to Meta: byte for byte, with none of the site's cookies."""
 
 import asyncio
+import socket
 
+import aiohttp
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -10,6 +12,7 @@ from starlette.routing import Route
 from tests.factories import PIXEL, form, hit_query, multipart, parsed, request
 
 from pixeltwin.delivery.destination import Rejected, Taken, Throttled, TryAgain
+from pixeltwin.destinations import pixel_relay
 from pixeltwin.destinations.pixel_relay import PixelRelay, relay_payload
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.sandbox.app import create_app
@@ -58,6 +61,16 @@ async def test_only_the_headers_that_meta_may_see_go_on():
 async def test_a_header_that_would_break_the_request_is_left_out():
     copy = await relayed(request(hit_query(), headers={"user-agent": "a\r\nX-Evil: b"}))
     assert "x-evil" not in copy["headers"]
+
+
+async def test_a_connection_that_nobody_takes_is_a_reason_to_wait(monkeypatch):
+    """The copy has not been sent: to give it up would lose every hit of an outage."""
+    monkeypatch.setattr(pixel_relay, "TIMEOUT", aiohttp.ClientTimeout(total=10, connect=0.2))
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as silent, socket.create_connection(silent.getsockname()):
+        relay = PixelRelay(f"http://127.0.0.1:{silent.getsockname()[1]}")  # its queue is full: no answer to a SYN
+        verdict = await relay.send(PIXEL, [relay_payload(request(hit_query()))])
+        await relay.close()
+    assert verdict == TryAgain("no connection: ConnectionTimeoutError")
 
 
 async def test_nobody_listening_is_a_reason_to_wait():

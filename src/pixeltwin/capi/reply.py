@@ -56,16 +56,24 @@ REMEDIES: Final[Mapping[int, str]] = {
 LONGEST_WAIT: Final = 24 * 3600.0  # seconds; no header parks a pixel for longer
 LONGEST_TEXT: Final = 300  # characters of Meta's that are shown
 BLAME: Final = re.compile(r"\bdata(?:\[|/)(\d{1,4})(?:\]|/|$)")
-USAGE: Final = ("x-business-use-case-usage", "x-business-use-case")
+BUSINESS_USAGE: Final = ("x-business-use-case-usage", "x-business-use-case")
+USAGE: Final = ("x-app-usage", "x-ad-account-usage")
+SHARES: Final = ("call_count", "total_cputime", "total_time", "acc_id_util_pct")  # of what is allowed, in percent
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Meta took `events_received` events."""
+    """Meta took `events_received` events.
+
+    `usage` is how much of what Meta allows has been used by now, in percent, 0 where it does not say; at 100 it would
+    refuse. `after` is how many seconds it asks us to wait.
+    """
 
     events_received: int
     fbtrace_id: str
+    usage: float = 0.0
+    after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ def parse_reply(status: int, body: bytes, headers: Mapping[str, str] = NO_HEADER
     answer = _json(body)
     received = answer.get("events_received")
     if status == 200 and type(received) is int:  # a bool is none
-        return Accepted(received, str(answer.get("fbtrace_id", "")))
+        return Accepted(received, str(answer.get("fbtrace_id", "")), _usage(headers), asked_wait(headers, now))
     error = answer.get("error")
     return _graph_error(status, error if isinstance(error, dict) else {}, asked_wait(headers, now))
 
@@ -178,10 +186,21 @@ def _retry_after(value: str, now: float) -> Iterator[float]:
 
 def _regain_access(headers: Mapping[str, str]) -> Iterator[float]:
     """Meta's own header counts in minutes: `{"<id>": [{"estimated_time_to_regain_access": 2}]}`."""
-    usages = (_json(headers[name]) for name in USAGE if name in headers)
-    for usage in chain.from_iterable(_lists(found.values()) for found in usages):
-        if isinstance(usage, dict):
-            yield _number(usage.get("estimated_time_to_regain_access")) * 60.0
+    for usage in _business_usages(headers):
+        yield _number(usage.get("estimated_time_to_regain_access")) * 60.0
+
+
+def _usage(headers: Mapping[str, str]) -> float:
+    """The fullest of all shares: `{"call_count": 95, …}`, or the same in lists by business."""
+    usages = [*(_json(headers[name]) for name in USAGE if name in headers), *_business_usages(headers)]
+    shares = (usage.get(share) for usage in usages for share in SHARES)
+    return max((share for share in shares if isinstance(share, int | float) and share is not True), default=0.0)
+
+
+def _business_usages(headers: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    told = (_json(headers[name]) for name in BUSINESS_USAGE if name in headers)
+    found = chain.from_iterable(_lists(by_business.values()) for by_business in told)
+    return (usage for usage in found if isinstance(usage, dict))
 
 
 def _lists(values: Iterable[object]) -> Iterator[object]:

@@ -6,17 +6,6 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """The whole batch was accepted. `answer` is what to show beside it, e.g. Meta's fbtrace_id.
-
-    `missing` is how many fewer items the other side says it received than were sent; which ones, it does not say.
-    """
-
-    answer: str = ""
-    missing: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class TryAgain:
     """The batch may succeed later: no answer, a server error.
 
@@ -37,6 +26,19 @@ class Throttled:
     reason: str
     after: float | None = None
     code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The whole batch was accepted. `answer` is what to show beside it, e.g. Meta's fbtrace_id.
+
+    `missing` is how many fewer items the other side says it received than were sent; which ones, it does not say.
+    `throttled`: the next one will hardly be accepted.
+    """
+
+    answer: str = ""
+    missing: int = 0
+    throttled: Throttled | None = None
 
 
 @dataclass(frozen=True, slots=True)

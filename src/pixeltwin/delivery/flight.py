@@ -89,7 +89,9 @@ class Flight:
         self.search.taken()
         self.lane.taken_at = self.ticks()
         await self.lanes.answered(self.lane)
-        return True
+        if verdict.throttled:
+            await self.lanes.park(self.lane, verdict.throttled)
+        return not verdict.throttled
 
     async def _divided(self, verdict: Rejected | TooBig, part: Batch) -> bool:
         if isinstance(verdict, Rejected):

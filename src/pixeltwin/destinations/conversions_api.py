@@ -33,6 +33,7 @@ GATEWAY_TIMEOUT: Final = 504  # somebody in between waited in vain: Meta may hav
 NO_PIXEL: Final = Misconfigured(
     "no access token is configured", "put the pixel back into the config, or discard what waits for it"
 )
+NEARLY_ALL: Final = 90.0  # % of what Meta allows; who goes on is refused soon, and waits longer then (DELIVERY 3)
 WARNING: Final = "x-ad-api-version-warning"
 MOST_WARNINGS: Final = 20  # texts that are told apart
 
@@ -108,8 +109,15 @@ class ConversionsApi:
 
 def _verdict(reply: Accepted | GraphError, sent: int) -> Verdict:
     if isinstance(reply, Accepted):
-        return Taken(f"Meta took it, fbtrace_id {reply.fbtrace_id}", max(0, sent - reply.events_received))
+        missing = max(0, sent - reply.events_received)
+        return Taken(f"Meta took it, fbtrace_id {reply.fbtrace_id}", missing, _throttled(reply))
     return VERDICTS[reply.fault](reply)
+
+
+def _throttled(reply: Accepted) -> Throttled | None:
+    if reply.usage < NEARLY_ALL:
+        return None
+    return Throttled(f"{reply.usage:.0f} % of what Meta allows are used", reply.after)
 
 
 VERDICTS: Final[Mapping[Fault, Callable[[GraphError], Verdict]]] = {

@@ -23,6 +23,7 @@ CONNECTIONS: Final = 32
 FORWARDED: Final = ("user-agent", "accept-language", "content-type")
 FORWARDED_PREFIX: Final = "sec-ch-ua"
 TOO_MANY: Final = 429
+UNSENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 RETRY_STATUS: Final = frozenset({408, *range(500, 600)})
 
 
@@ -78,7 +79,7 @@ class PixelRelay:
                 "POST" if body else "GET", url, data=body or None, headers=kept["headers"], allow_redirects=False
             ) as response:
                 return _verdict(response.status, asked_wait(response.headers, time.time()))
-        except aiohttp.ClientConnectorError as error:
+        except UNSENT as error:
             return TryAgain(f"no connection: {type(error).__name__}")
         except (aiohttp.ClientError, TimeoutError) as error:
             # it may have arrived, see takes_repeats

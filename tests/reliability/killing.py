@@ -1,0 +1,93 @@
+"""A gateway's life and its end by kill -9, at a point or anywhere."""
+
+import asyncio
+import random
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.processes import free_port, write_config
+from tests.reliability.meta import API, RELAY, OracleMeta
+from tests.reliability.nursery import Child, Nursery
+from tests.reliability.oracle import Hit, Oracle
+from tests.reliability.visitors import Visitors
+
+ANYWHERE: Final = "anywhere"
+LIFE: Final = 20.0  # seconds after which a process whose point is not reached is killed where it is
+PASSES: Final = {
+    "in_commit": 300,
+    "in_checkpoint": 60,
+    "in_shutdown": 8,
+    "in_bisect": 3,
+    "after_post": 6,
+    "before_post": 6,
+}
+POISON_EVERY: Final = 40
+RANDOM: Final = random.Random(5)  # noqa: S311 places to kill at
+
+
+@dataclass
+class Node:
+    """A gateway that is started again and again, and the visitors that come to it. `lease` as in `short_leases`."""
+
+    folder: Path
+    meta: OracleMeta
+    oracle: Oracle
+    lease: float | None = None
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        self.visitors = Visitors(self.oracle, self._issued)
+        self.config = write_config(self.folder, self.meta.url, port=self.port)
+        self.note = self.config.with_suffix(".note")
+        self.note.touch()
+
+    def _issued(self, hit: Hit) -> None:
+        """Some are such as Meta refuses, so that batches are searched."""
+        if int(hit.event_id.partition("-")[2]) % POISON_EVERY == 0:
+            self.meta.poison.add(hit.event_id)
+
+    async def start(self, born: Nursery, failpoint: str = "") -> Child:
+        return await born.start(self.config, failpoint=failpoint, note=self.note, lease=self.lease)
+
+    async def kill(self, born: Nursery, point: str) -> bool:
+        """One cycle; answers whether the process died at the point."""
+        times = RANDOM.randint(1, PASSES.get(point, 20))
+        noted = self.note.stat().st_size
+        child = await self.start(born, "" if point == ANYWHERE else f"{point}:{times}")
+        await self._die(child, point)
+        return point == ANYWHERE or b"killed" in self.note.read_bytes()[noted:]
+
+    async def _die(self, child: Child, point: str) -> None:
+        if point == ANYWHERE:
+            if RANDOM.random() < 0.7:
+                await self.visitors.answers()
+            await asyncio.sleep(RANDOM.uniform(0.0, 0.5))
+        elif point == "in_shutdown":
+            await self.visitors.answers()
+            child.signal(signal.SIGTERM)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(child.ended), 0.0 if point == ANYWHERE else LIFE)
+        child.signal(signal.SIGKILL)
+        await child.ended
+
+    def hear(self) -> None:
+        """Tell the oracle which hits the gateway said it could not keep."""
+        for line in self.note.read_text().splitlines():
+            if line.startswith("let go "):
+                event_id, _, why = line.removeprefix("let go ").partition(" ")
+                self.oracle.let_go[event_id] = why
+
+
+async def drained(oracle: Oracle, meta: OracleMeta, seconds: float = 60.0) -> None:
+    """Until Meta has taken all that was answered and is no poison, or for so long: the judge says what is missing."""
+    answered = oracle.answered.keys() - oracle.let_go.keys()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while not (  # noqa: ASYNC110 an arrival rings no bell
+                answered - meta.poison <= meta.ids(API) and answered <= meta.ids(RELAY)
+            ):
+                await asyncio.sleep(0.05)
