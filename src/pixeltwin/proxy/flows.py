@@ -1,6 +1,7 @@
 """Between mitmproxy's flows and pixeltwin's own types."""
 
 from collections.abc import Collection, Iterable
+from http import HTTPStatus
 from typing import Final
 
 from mitmproxy import http
@@ -73,6 +74,8 @@ def set_answer(flow: http.HTTPFlow, answer: Answer, *, close: bool = False) -> N
     """Answer the flow here; mitmproxy asks no upstream."""
     headers = {"Content-Type": answer.content_type, **answer.headers, **({"Connection": "close"} if close else {})}
     flow.response = http.Response.make(answer.status, answer.body, headers)
+    if answer.status == HTTPStatus.NO_CONTENT:
+        del flow.response.headers["content-length"]  # RFC 9110 8.6
     set_cookies(flow.response, answer.cookies)
 
 

@@ -46,6 +46,9 @@ class FrontDoor:
         return True
 
     async def request(self, flow: http.HTTPFlow) -> None:
+        if flow.request.first_line_format != "relative":  # for another server: this is no open proxy
+            flows.set_answer(flow, answer.BAD_REQUEST)
+            return
         request = flows.hit_request(flow, host=flows.host_header(flow))
         flows.set_answer(flow, await self.answer(request), close=self._draining)
 
@@ -69,7 +72,7 @@ class FrontDoor:
 
     async def _answer(self, request: HitRequest) -> Answer:
         if not request.path.startswith("/"):
-            return answer.BAD_REQUEST  # in absolute form, for another server: this is no open proxy
+            return answer.BAD_REQUEST
         if not request.host or (self._hosts and request.host not in self._hosts):
             self._gateway.count_skip(Reason.FOREIGN_HOST)
             return answer.MISDIRECTED

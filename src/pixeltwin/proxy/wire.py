@@ -1,5 +1,6 @@
 """HTTP/1.1 between a connection's bytes and our own types, without mitmproxy's flows. llhttp parses, strictly."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -9,7 +10,7 @@ import httptools
 
 from pixeltwin.pixel.answer import Answer
 
-END_OF_HEAD: Final = b"\r\n\r\n"
+END_OF_HEAD: Final = re.compile(rb"\n\r?\n")  # also one that llhttp does not accept: nobody waits for another
 REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -106,13 +107,14 @@ class RequestReader:
     def head(self) -> Head | None:
         """The request's head, None while it is not all there. Raises `ForeignError` or `TooLargeError`."""
         if self._head is None:
-            found = self._bytes.find(END_OF_HEAD, self._searched)
-            end = found + len(END_OF_HEAD) if found >= 0 else len(self._bytes)
+            found = END_OF_HEAD.search(self._bytes, self._searched)
+            end = found.end() if found else len(self._bytes)
             if end > self._max_head:
                 raise TooLargeError(431)
-            if found < 0:
-                self._searched = max(0, end - 3)
+            if not found:
+                self._searched = max(0, end - 2)
                 return None
+            del found  # it would keep the bytes from growing
             self._head = self._parse(end)
         return self._head
 
@@ -152,7 +154,8 @@ class RequestReader:
             target=message.target,
             fields=message.fields,
             length=_length(named),
-            keep_alive=parser.should_keep_alive(),
+            # llhttp's own word is gone once a request without body is complete
+            keep_alive=b"close" not in named.get(b"connection", b"").lower(),
             expects_continue=named.get(b"expect", b"").lower() == b"100-continue",
             path=path.decode("latin-1"),
             query=query,
@@ -211,5 +214,5 @@ def answer_bytes(answer: Answer, *, close: bool, bodiless: bool = False) -> byte
         lines.append(f"Content-Length: {len(answer.body)}")
     if close:
         lines.append("Connection: close")
-    head = "\r\n".join(lines).encode("utf-8", "replace") + END_OF_HEAD
+    head = "\r\n".join((*lines, "", "")).encode("utf-8", "replace")
     return head if bodiless else head + answer.body
