@@ -26,6 +26,10 @@ class Doors:
         self._bridge = re.compile(re.escape(paths.openbridge) + r"(/.*)?")
         self._ingest = re.compile(re.escape(paths.ingest) + r"/([^/]+)/events")
 
+    def takes(self, path: str) -> bool:
+        """Whether requests for the path are answered here."""
+        return bool(self._bridge.fullmatch(path) or self._ingest.fullmatch(path))
+
     async def answer(self, request: HitRequest) -> Answer | None:
         """The answer to a request on one of these paths, None for a request on any other."""
         if self._bridge.fullmatch(request.path):

@@ -46,6 +46,8 @@ class PixelMirror:
         self._notes = FlowNotes()
         self._cookies: dict[str, tuple[SetCookie, ...]] = {}  # for the answers under way, by flow
         self._tasks: set[asyncio.Task[Any]] = set()  # asyncio itself holds tasks weakly
+        self._lanes: Lanes | None = None
+        self._going_on: set[str] = set()  # connections whose request was decided about in a lane
 
     def load(self, loader: Loader) -> None:
         loader.add_option("pixeltwin_config", str, "", "pixeltwin's config file, for instance config/minimal.yaml.")
@@ -57,14 +59,23 @@ class PixelMirror:
             "it), background (answered here, relayed from the outbox), browser or none (answered here).",
             choices=RELAYS,
         )
+        loader.add_option(
+            "pixeltwin_lane",
+            str,
+            "auto",
+            "How hits are read in reverse mode: fast (no flows), flows (quick, and every hit is a flow), native "
+            "(mitmproxy's own HTTP layer); auto: native where mitmproxy forwards hits itself, flows where somebody "
+            "looks at them or saves them, else fast.",
+            choices=("auto", *LANES),
+        )
         contentviews.add(MetaPixel())
         log_into_host()
 
     def configure(self, updated: set[str]) -> None:
-        if not updated & {"pixeltwin_config", "pixeltwin_relay"}:
+        if not updated & {"pixeltwin_config", "pixeltwin_relay", "pixeltwin_lane"}:
             return
-        if ctx.options.pixeltwin_relay not in RELAYS:  # mitmproxy does not hold --set to the choices
-            raise _refused(f"pixeltwin_relay is {ctx.options.pixeltwin_relay!r}; one of {', '.join(RELAYS)} would work")
+        _check("pixeltwin_relay", RELAYS)
+        _check("pixeltwin_lane", ("auto", *LANES))
         self._config = _load(ctx.options.pixeltwin_config)
         if self._doors is not None:  # changed while running
             self._close()
@@ -78,7 +89,14 @@ class PixelMirror:
     def done(self) -> asyncio.Task[Any] | None:
         return self._close()
 
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        if self._lanes is not None:
+            self._lanes.next_layer(nextlayer)
+
     async def request(self, flow: http.HTTPFlow) -> None:
+        if flow.client_conn.id in self._going_on:  # decided about in its lane
+            self._going_on.discard(flow.client_conn.id)
+            return
         try:
             if self._doors is not None and flows.is_fresh(flow):
                 await self._take(flow, await asyncio.shield(self._doors))
@@ -117,7 +135,7 @@ class PixelMirror:
         What consent or a rule withholds, or holds, is answered here.
         """
         relay = handled.admission.relay
-        if relay is None and not handled.admission.withheld:
+        if _goes_on(handled):
             return
         if relay is not None and handled.relay == "native":
             flows.set_request(flow, relay)
@@ -127,9 +145,42 @@ class PixelMirror:
     def _is_hit(self, flow: http.HTTPFlow) -> bool:
         """In reverse mode the path decides, since the host is the upstream's; as an explicit proxy the host too."""
         assert self._config is not None  # noqa: S101 a gateway was opened from it
-        if not flows.is_hit_on(flow, (*self._config.server.paths.hits, *SANDBOX_PATHS)):
+        if not flows.is_hit_on(flow, self._hit_paths):
             return False
         return flows.is_reverse(flow) or flow.request.pretty_host.lower() in _hit_hosts(self._config)
+
+    @property
+    def is_draining(self) -> bool:
+        return False  # connections go on to whoever answers them next
+
+    def takes(self, method: str, path: str) -> bool:
+        doors = self._doors
+        is_open = doors is not None and doors.done() and not self._closed
+        return is_open and (path in self._hit_paths or doors.result().takes(path))
+
+    def goes_on(self, client: Client) -> None:
+        self._going_on.add(client.id)
+
+    async def answer(self, request: HitRequest) -> Answer | None:
+        """The answer to a request in a lane, as `request` answers a flow that mitmproxy does not forward."""
+        try:
+            return await self._answer(request)
+        except Exception:
+            logger.exception("pixeltwin let a hit pass without a twin")
+            HITS.labels("other", State.SKIPPED, Reason.INTERNAL_ERROR).inc()
+            return None
+
+    async def _answer(self, request: HitRequest) -> Answer | None:
+        assert self._doors is not None  # noqa: S101 nothing is taken before
+        doors = self._doors.result()
+        if not ctx.options.keep_host_header:  # mitmproxy's own layer would have overwritten it
+            request = replace(request, host="")
+        if request.path not in self._hit_paths or request.method not in flows.METHODS:
+            return await doors.answer(request)
+        handled = await doors.gateway.handle(request)
+        if _goes_on(handled):
+            return None
+        return answer_hit(handled.admission.hit, handled.admission.cookies)
 
     def _open(self, config: Config) -> asyncio.Task[Doors]:
         self._doors = self._spawn(_opened(config, ctx.options.pixeltwin_relay))
@@ -146,6 +197,17 @@ class PixelMirror:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _goes_on(handled: Handled) -> bool:
+    """Whether the hit goes to Meta as it came: it is of a pixel that nobody configured."""
+    return handled.admission.relay is None and not handled.admission.withheld
+
+
+def _check(option: str, choices: Sequence[str]) -> None:
+    """mitmproxy does not hold --set to an option's choices."""
+    if (found := getattr(ctx.options, option)) not in choices:
+        raise _refused(f"{option} is {found!r}; one of {', '.join(choices)} would work")
 
 
 def _load(path: str) -> Config:

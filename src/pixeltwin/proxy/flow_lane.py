@@ -21,7 +21,8 @@ class FlowLane(HitLane):
         flow = self._flow(head, body)
         yield HttpRequestHeadersHook(flow)
         yield HttpRequestHook(flow)
-        if flow.response is None:  # nobody answered it here
+        if flow.response is None:
+            self._front.goes_on(self.context.client)
             yield from self._hand_back()
             return
         flow.response.timestamp_start = flow.response.timestamp_end = time.time()

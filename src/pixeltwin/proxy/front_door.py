@@ -8,6 +8,7 @@ import logging
 from typing import Final
 
 from mitmproxy import ctx, http
+from mitmproxy.connection import Client
 
 from pixeltwin.gateway import Doors, Gateway
 from pixeltwin.pixel import answer
@@ -44,6 +45,9 @@ class FrontDoor:
     def takes(self, method: str, path: str) -> bool:
         """Everything: nothing goes to an upstream from here."""
         return True
+
+    def goes_on(self, client: Client) -> None:
+        """Nothing does."""
 
     async def request(self, flow: http.HTTPFlow) -> None:
         if flow.request.first_line_format != "relative":  # for another server: this is no open proxy

@@ -39,8 +39,11 @@ class Front(Protocol):
     def takes(self, method: str, path: str) -> bool:
         """Whether requests like this are answered here, not by mitmproxy's own layers."""
 
-    async def answer(self, request: HitRequest) -> Answer:
-        """The answer; never raises."""
+    async def answer(self, request: HitRequest) -> Answer | None:
+        """The answer; None: the request goes on to its upstream, by mitmproxy's own layers. Never raises."""
+
+    def goes_on(self, client: Client) -> None:
+        """Called before such a request is handed to mitmproxy's layers, where it has been decided about."""
 
 
 class Answered(events.Event):
@@ -66,7 +69,7 @@ class HitLane(layer.Layer):
         self._reader = reader
         self._deliver = deliver
         self._handed: layer.Layer | None = None
-        self._answering: tuple[Head, asyncio.Task[Answer]] | None = None
+        self._answering: tuple[Head, asyncio.Task[Answer | None]] | None = None
         self._said_continue = False
         self._is_closed = False
         self.unread_since: float | None = None  # monotonic; when the request began of which something is missing
@@ -96,7 +99,7 @@ class HitLane(layer.Layer):
     def _proceed(self) -> layer.CommandGenerator[None]:
         """Answer what has arrived, one request after the other."""
         try:
-            while not (self._answering or self._is_closed):
+            while not (self._answering or self._handed or self._is_closed):
                 head = self._head()
                 body = self._reader.body() if head else None
                 if head is None or body is None:
@@ -146,9 +149,14 @@ class HitLane(layer.Layer):
             received_at=time.time(),
         )
 
-    def _send(self, head: Head, task: "asyncio.Task[Answer]") -> layer.CommandGenerator[None]:
+    def _send(self, head: Head, task: "asyncio.Task[Answer | None]") -> layer.CommandGenerator[None]:
+        answer = task.result()
+        if answer is None:
+            self._front.goes_on(self.context.client)
+            yield from self._hand_back()
+            return
         close = self._front.is_draining or not head.keep_alive
-        data = answer_bytes(task.result(), close=close, bodiless=head.method == "HEAD")
+        data = answer_bytes(answer, close=close, bodiless=head.method == "HEAD")
         yield from self._finish(data, close=close)
 
     def _finish(self, data: bytes, *, close: bool) -> layer.CommandGenerator[None]:
@@ -177,7 +185,7 @@ class HitLane(layer.Layer):
     def _hand_back(self) -> layer.CommandGenerator[None]:
         """Let mitmproxy build its own layers, as if nothing had been sent before this request."""
         self.context.layers.remove(self)
-        self.unread_since = None
+        self._answering = self.unread_since = None
         self._handed = Handed(self.context)
         yield from self._handed.handle_event(events.Start())
         yield from self._handed.handle_event(events.DataReceived(self.context.client, self._reader.unread()))

@@ -12,7 +12,8 @@ from weakref import WeakSet
 
 from mitmproxy import ctx
 from mitmproxy.connection import Client
-from mitmproxy.proxy import events, layer, layers
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import events, layer, layers, mode_specs, tunnel
 from mitmproxy.proxy.context import Context
 
 from pixeltwin.config.model import Limits
@@ -23,13 +24,12 @@ from pixeltwin.proxy.wire import RequestReader
 type Lane = Literal["fast", "flows", "native"]
 
 SWEEP_SECONDS: Final = 1.0
-TLS_RECORD: Final = 0x16
 HEADERS: Final = 32 << 10  # bytes of a head, besides its URL
 HEADROOM: Final = 1 << 20  # bytes; above it a body is answered 413, below it an oversized hit is answered like any
 
 
 class Lanes:
-    """The addon that puts connections of reverse mode into lanes. Its place is before mitmproxy's own NextLayer."""
+    """Puts connections of reverse mode into lanes. As an addon, its place is before mitmproxy's own NextLayer."""
 
     def __init__(self, front: Front, limits: Limits, lane: Literal["fast", "flows"]) -> None:
         self._front = front
@@ -47,12 +47,20 @@ class Lanes:
             self._sweeper.cancel()
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
-        context = nextlayer.context
-        is_first = len(context.layers) == 1 and isinstance(context.layers[0], layers.modes.ReverseProxy)
-        data = nextlayer.data_client()
-        if nextlayer.layer or isinstance(nextlayer, Handed) or not is_first or not data or data[0] == TLS_RECORD:
-            return
-        nextlayer.layer = self._lane(context)
+        """Take a connection of which nothing is known yet but its first bytes."""
+        context, data = nextlayer.context, nextlayer.data_client()
+        is_new = len(context.layers) == 1 and isinstance(context.layers[0], layers.modes.ReverseProxy)
+        if is_new and data and nextlayer.layer is None and not isinstance(nextlayer, Handed):
+            nextlayer.layer = self._behind_tls(context) if starts_like_tls_record(data) else self._lane(context)
+
+    def _behind_tls(self, context: Context) -> layer.Layer:
+        """As mitmproxy stacks TLS itself: the server's layer is for what may be handed back."""
+        stack = tunnel.LayerStack()
+        if isinstance(mode := context.client.proxy_mode, mode_specs.ReverseMode) and mode.scheme == "https":
+            stack /= layers.ServerTLSLayer(context)
+        stack /= layers.ClientTLSLayer(context)
+        stack /= self._lane(context)
+        return stack[0]
 
     def _lane(self, context: Context) -> HitLane:
         limits = self._limits
