@@ -55,6 +55,29 @@ CONSENT: Final = Counter(
     ["effect"],
     registry=REGISTRY,
 )
+UNACKED_PASSTHROUGH: Final = Counter(
+    "pixeltwin_unacked_passthrough",
+    "Hits that were answered before they were durable, as the outbox took longer than the ack deadline.",
+    registry=REGISTRY,
+)
+LATE_APPENDS: Final = Counter(
+    "pixeltwin_late_appends",
+    "What became of those hits in the end: kept, or a reason.",
+    ["end"],
+    registry=REGISTRY,
+)
+CONFIG_RELOADS: Final = Counter(
+    "pixeltwin_config_reloads",
+    "Reloads of the config file: applied, refused for what is wrong with it, or failed for what it names.",
+    ["result"],
+    registry=REGISTRY,
+)
+CLOCK_JUMPS: Final = Counter(
+    "pixeltwin_clock_jumps",
+    "Steps of the machine's clock by more than five seconds.",
+    ["direction"],
+    registry=REGISTRY,
+)
 OUTBOX: Final = Gauge(
     "pixeltwin_outbox_events",
     "Items in the outbox by destination and state.",

@@ -5,7 +5,7 @@ import pytest
 
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.enrich.source import Profile
-from pixeltwin.gateway.gateway import _tokens
+from pixeltwin.gateway.delivering import tokens_of
 from pixeltwin.telemetry import REGISTRY
 from tests.factories import PIXEL
 
@@ -59,7 +59,7 @@ async def test_a_rule_s_token_reaches_meta_and_no_other_does(monkeypatch):
         seen.append((request.url.path, request.headers["authorization"]))
         return httpx.Response(200, json={"events_received": 1})
 
-    api = ConversionsApi("https://graph.example", "v26.0", _tokens(line.config))
+    api = ConversionsApi("https://graph.example", "v26.0", tokens_of(line.config))
     await api._client.aclose()
     api._client = httpx.AsyncClient(transport=httpx.MockTransport(meta))
     line.api.send = api.send

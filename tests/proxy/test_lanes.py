@@ -19,14 +19,12 @@ from tests.processes import free_port
 from tests.shared_hits import Line, shared_hits
 
 from pixeltwin.config import Config
-from pixeltwin.delivery.worker import Worker
 from pixeltwin.gateway import Gateway
 from pixeltwin.pixel.stamp import MARK
 from pixeltwin.proxy.embedded import Embedded
-from pixeltwin.proxy.lanes import Lane
+from pixeltwin.proxy.lanes import LANES, Lane
 from pixeltwin.telemetry import HITS
 
-LANES: Sequence[Lane] = ("native", "flows", "fast")
 CONFIG = """
 server: {{ listen: "127.0.0.1:{port}", public_hosts: [px.shop.example], trusted_proxies: [127.0.0.1/32] {server} }}
 meta: {{ graph: "http://127.0.0.1:9", pixel: "http://127.0.0.1:9" }}
@@ -164,18 +162,13 @@ def counted() -> Counter[tuple[str, ...]]:
     return Counter({tuple(sample.labels.values()): int(sample.value) for sample in samples})
 
 
-class Kept(Gateway):
-    """A gateway that delivers nothing, so that its records stay as they were decided."""
-
-    def _run(self, worker: Worker) -> None: ...
-
-
 @asynccontextmanager
 async def serving(lane: Lane, folder: Path, server: str = "") -> AsyncIterator[tuple[int, Gateway]]:
     """A gateway's port with connections in that lane."""
     port = free_port()
     text = CONFIG.format(port=port, pixel=PIXEL, server=server)
-    gateway = Kept(Config.from_text(text, base=folder, env={"SECRET": SECRET}), relay="background")
+    config = Config.from_text(text, base=folder, env={"SECRET": SECRET})
+    gateway = Gateway(config, relay="background", senders=False)  # records stay as they were decided
     door = Embedded(gateway, lane)
     await gateway.open()
     running = asyncio.create_task(door.run())

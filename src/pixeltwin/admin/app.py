@@ -1,4 +1,7 @@
-"""The admin listener's routes. These here read; what changes something is in `customers.py` and `outbox.py`."""
+"""The admin listener's routes. These here read.
+
+What changes something is in `customers.py`, `outbox.py` and `reload.py`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -20,6 +23,7 @@ from pixeltwin.admin.errors import number, refusal
 from pixeltwin.admin.guard import Guard
 from pixeltwin.admin.outbox import OutboxPages, OutboxView
 from pixeltwin.admin.records import Filter, Json
+from pixeltwin.admin.reload import Reloading, ReloadView
 from pixeltwin.admin.stream import changes
 from pixeltwin.delivery.journal import Journal, State
 from pixeltwin.delivery.outbox import Depth
@@ -59,19 +63,22 @@ def create_app(
     hosts: Collection[str] = (),
     customers: CustomersView | None = None,
     outbox: OutboxView | None = None,
+    reloading: ReloadView | None = None,
 ) -> Starlette:
     """The app. `hosts` are the names it answers to besides loopback's, such as the one it listens on.
 
-    Without `customers`, who have the token, nothing can be written. Without `outbox` its depth alone is shown.
+    Without `customers`, who have the token, nothing can be written. Without `outbox` its depth alone is shown, without
+    `reloading` the config is not read again from here.
     """
     admin = Admin(view)
     pages = [Route(path, _file(*file)) for path, file in FILES.items()]
     api = [Route(path, endpoint) for path, endpoint in admin.endpoints().items()]
     writing = Customers(customers).routes() if customers else []
     queue = OutboxPages(outbox).routes() if outbox else []
+    reload = Reloading(reloading).routes() if reloading else []
     token = (lambda: customers.admin_token) if customers else None
     app = Starlette(
-        routes=[*pages, *queue, *api, *writing],
+        routes=[*pages, *queue, *api, *writing, *reload],
         middleware=[Middleware(Guard, hosts=hosts, token=token)],
         exception_handlers={HTTPException: refusal},
     )

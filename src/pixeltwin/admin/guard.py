@@ -23,7 +23,7 @@ SAFE_METHODS: Final = ("GET", "HEAD")
 WRITING: Final = {
     "PUT": re.compile(r"/api/customers"),
     "DELETE": re.compile(r"/api/customers/.+", re.DOTALL),
-    "POST": re.compile(r"/api/outbox/(?:requeue|discard)"),
+    "POST": re.compile(r"/api/(?:outbox/(?:requeue|discard)|reload)"),
 }
 NO_TOKEN: Final = "nobody may change anything here: set admin.token in the config file"  # noqa: S105  a sentence
 HEADERS: Final = {

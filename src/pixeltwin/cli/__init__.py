@@ -38,6 +38,17 @@ def run(config: ConfigFile) -> None:
 
 
 @app.command()
+def worker(
+    config: ConfigFile,
+    admin: Annotated[bool, typer.Option(help="Serve health and metrics where the config says.")] = True,
+) -> None:
+    """Deliver what gateways keep in a shared outbox, without taking hits."""
+    from pixeltwin.cli.worker import run_worker
+
+    finish(lambda: asyncio.run(run_worker(config, admin=admin)))
+
+
+@app.command()
 def demo(
     check: Annotated[bool, typer.Option("--check", help="Drive one scripted visit, print it, exit.")] = False,
     port_base: Annotated[int, typer.Option(help="The gateway's port; the others follow it.")] = 8080,

@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.panel import Panel
 
 from pixeltwin.cli.run import open_gateway
+from pixeltwin.cli.signals import stop_on_signals
 from pixeltwin.cli.visit import judge, shop_around
 from pixeltwin.config import Config
+from pixeltwin.gateway import Gateway
 from pixeltwin.proxy.embedded import Embedded
 from pixeltwin.sandbox.app import create_app
 from pixeltwin.sandbox.meta import Sandbox
@@ -61,7 +63,7 @@ async def run_demo(*, check: bool, port_base: int) -> int:
     console, ports = Console(), Ports(port_base)
     with tempfile.TemporaryDirectory(prefix="pixeltwin-demo-") as folder:
         async with AsyncExitStack() as stack:
-            sandbox, server = await _open(ports, Path(folder), stack)
+            sandbox, gateway, server = await _open(ports, Path(folder), stack)
             running = asyncio.create_task(server.run())
             await server.opened()
             if check:
@@ -69,14 +71,14 @@ async def run_demo(*, check: bool, port_base: int) -> int:
                 code = await judge(visit, sandbox, console)
                 server.stop()
             else:
-                server.stop_on_signals()
+                stop_on_signals(server.stop, gateway.hurry)
                 console.print(_welcome(ports))
                 code = 0
             await running
     return code
 
 
-async def _open(ports: Ports, folder: Path, stack: AsyncExitStack) -> tuple[Sandbox, Embedded]:
+async def _open(ports: Ports, folder: Path, stack: AsyncExitStack) -> tuple[Sandbox, Gateway, Embedded]:
     token, uid_key = secrets.token_hex(16), secrets.token_hex(16)
     await _remember_the_customer(folder)
     sandbox = Sandbox(tokens={PIXEL_ID: token})
@@ -94,7 +96,10 @@ async def _open(ports: Ports, folder: Path, stack: AsyncExitStack) -> tuple[Sand
     config = Config.from_text(
         _config_text(ports), base=folder, env={"DEMO_TOKEN": token, "DEMO_UID_KEY": uid_key}, file="demo"
     )
-    return sandbox, await open_gateway(config, stack)
+    gateway = Gateway(config, relay="background")
+    server = Embedded(gateway)
+    await open_gateway(gateway, stack)
+    return sandbox, gateway, server
 
 
 def _config_text(ports: Ports) -> str:

@@ -15,7 +15,7 @@ from pixeltwin.cli.outbox_work import explain_event
 from pixeltwin.config import Config, load_config
 from pixeltwin.enrich.source import Profile
 from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, consent_of, decide, dry_run
-from pixeltwin.gateway.gateway import open_sources
+from pixeltwin.gateway.line import open_sources
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.mirror import PixelPolicy, Policy
 from pixeltwin.pixel.request import HitRequest

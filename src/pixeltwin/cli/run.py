@@ -3,11 +3,11 @@
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from pixeltwin.admin.app import create_app
-from pixeltwin.admin.server import serving
+from pixeltwin.cli.pages import admin_pages
+from pixeltwin.cli.signals import reload_on_hangup, stop_on_signals
 from pixeltwin.config import Config, Pixel, load_config
 from pixeltwin.errors import ConfigError, Problem
-from pixeltwin.gateway import Gateway
+from pixeltwin.gateway import Gateway, Reloader
 from pixeltwin.proxy.embedded import Embedded
 from pixeltwin.telemetry import configure_logging, log
 
@@ -15,14 +15,16 @@ from pixeltwin.telemetry import configure_logging, log
 async def run_gateway(path: Path) -> int:
     """Run until a signal stops it; 0 when it ended as it should."""
     configure_logging()
-    config = load_config(path)
-    if problems := [_no_native(path, pixel) for pixel in config.pixels if pixel.relay == "native"]:
-        raise ConfigError(problems)
+    config = read_config(path)
     for warning in config.warnings:
         log.warning("config", warning=str(warning))
+    gateway = Gateway(config, relay="background")
+    server = Embedded(gateway)
+    reloader = Reloader(gateway, lambda running: read_config(path, running), server.apply)
     async with AsyncExitStack() as stack:
-        server = await open_gateway(config, stack)
-        server.stop_on_signals()
+        await open_gateway(gateway, stack, reloader)
+        stop_on_signals(server.stop, gateway.hurry)
+        reload_on_hangup(reloader.begin)
         admin = str(config.admin.listen) if config.admin else "off"
         log.info("pixeltwin runs", listen=str(config.server.listen), admin=admin, config=config.digest)
         await server.run()
@@ -30,17 +32,19 @@ async def run_gateway(path: Path) -> int:
     return 0
 
 
-async def open_gateway(config: Config, stack: AsyncExitStack) -> Embedded:
-    """A gateway with its admin pages, ready to be run. Raises `ConfigError` or `OSError`."""
-    gateway = Gateway(config, relay="background")
-    server = Embedded(gateway)
+async def open_gateway(gateway: Gateway, stack: AsyncExitStack, reloader: Reloader | None = None) -> None:
+    """Open the gateway and its admin pages until the stack ends. Raises `OSError`."""
     await gateway.open()
     stack.push_async_callback(gateway.close)
-    if config.admin:
-        listen = config.admin.listen
-        app = create_app(gateway, hosts=[listen.host], customers=gateway, outbox=gateway)
-        await stack.enter_async_context(serving(app, listen.host, listen.port))
-    return server
+    await stack.enter_async_context(admin_pages(gateway, reloader))
+
+
+def read_config(path: Path, running: Config | None = None) -> Config:
+    """The file as a gateway can run it, in place of what is `running`. Raises `ConfigError`."""
+    config = load_config(path, running=running)
+    if problems := [_no_native(path, pixel) for pixel in config.pixels if pixel.relay == "native"]:
+        raise ConfigError(problems)
+    return config
 
 
 def _no_native(path: Path, pixel: Pixel) -> Problem:

@@ -39,6 +39,7 @@ def _findings(data: Any) -> Iterator[Finding]:
     yield from _trust(data)
     yield from _hosts(data)
     yield from _listens(data)
+    yield from _senders(data)
 
 
 def _twice(data: Any, option: str, remedy: str) -> Iterator[Finding]:
@@ -122,6 +123,13 @@ def _listens(data: Any) -> Iterator[Finding]:
     is_off = isinstance(data, dict) and "admin" in data and data["admin"] is None
     if server == admin and not is_off:
         yield ("admin", "listen"), "server.listen has the same address", "choose another port"
+
+
+def _senders(data: Any) -> Iterator[Finding]:
+    kind = _mapping(data, "outbox").get("kind", "sqlite")
+    if _mapping(data, "delivery").get("senders") is False and kind in ("memory", "sqlite"):
+        found = f"false, while nobody but the gateway itself can use an outbox of kind {kind}"
+        yield ("delivery", "senders"), found, "use an outbox of kind postgres, or write true"
 
 
 def _mapping(data: Any, name: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ruamel.yaml.nodes import Node
 
 from pixeltwin.config.checks import check, doubts
 from pixeltwin.config.document import Document, Fault, Loc, Reader, Spot, UnreadableError
+from pixeltwin.config.fixed import fixed
 from pixeltwin.config.model import Config
 from pixeltwin.config.problems import HINTS, Explainer, dress
 from pixeltwin.config.references import fill_references
@@ -29,13 +30,16 @@ SYNTAX: Final = "look for an open quote or bracket, a missing `: `, a tab or a w
 _LINES: Final = re.compile(r"\r\n|\r|\n")
 
 
-def load_config(path: Path | str, env: Mapping[str, str] = os.environ) -> Config:
-    """Read a config file. Raises `ConfigError` with every problem, in the order of the file."""
+def load_config(path: Path | str, env: Mapping[str, str] = os.environ, *, running: Config | None = None) -> Config:
+    """Read a config file. Raises `ConfigError` with every problem, in the order of the file.
+
+    Where it is to replace a `running` config, what only a restart could change is a problem too.
+    """
     path = Path(path)
-    return read_text(_text(path), base=path.absolute().parent, env=env, file=str(path))
+    return read_text(_text(path), base=path.absolute().parent, env=env, file=str(path), running=running)
 
 
-def read_text(text: str, *, base: Path, env: Mapping[str, str], file: str) -> Config:
+def read_text(text: str, *, base: Path, env: Mapping[str, str], file: str, running: Config | None = None) -> Config:
     """Read the text of a config file that lies in `base`; `file` is what errors call it."""
     lines = _LINES.split(text)
     try:
@@ -48,6 +52,8 @@ def read_text(text: str, *, base: Path, env: Mapping[str, str], file: str) -> Co
     document.faults += fill_references(document, env)
     explainer = Explainer(document, list(places(Config, document.data)))
     config, faults = _validate(document, explainer, env)
+    if config and running:
+        faults += fixed(config, running, document)
     covers = explainer.covers()
     if faults or not config:
         raise ConfigError([dress(fault, file, lines, covers) for fault in _in_order(faults)])

@@ -62,7 +62,8 @@ class Limits(Section):
     """What a hit may cost at most. In-app browsers send GETs with 32 KiB of URL.
 
     `body` and `url` are sizes, `params` is how many parameters it has, and `read_timeout` how long it takes to arrive.
-    `ingest_body` is the size of a post of server events.
+    `ingest_body` is the size of a post of server events. `ack_deadline` is how long an answer waits for the outbox:
+    then a hit is answered and kept all the same if that can be, and a post of server events is answered 503.
     """
 
     body: Size = 256 << 10
@@ -70,6 +71,7 @@ class Limits(Section):
     url: Size = 40 << 10
     params: Count = 1000
     read_timeout: Duration = 10.0
+    ack_deadline: Duration = 0.25
 
 
 class Paths(Section):
@@ -186,6 +188,12 @@ class Enrich(Section):
     verify_wait: Duration = 300.0
 
 
+class Delivery(Section):
+    """Who delivers what waits: with `senders` the gateway itself; without, `pixeltwin worker` elsewhere."""
+
+    senders: bool = True
+
+
 class Admin(Section):
     """The admin server; it has no login yet, so only this machine may reach it.
 
@@ -208,8 +216,8 @@ class Config(Section):
 
     `version` is that of the format. `pixels` are those whose hits get twins. `elements` are values that a hit carries,
     by names of your own. `consent` has policies, of which the first that applies decides. `sources` know your
-    customers. `rules` change or drop events, one after the other. `outbox` is where twins wait. Without `admin`,
-    written `null`, there is no admin server.
+    customers. `rules` change or drop events, one after the other. `outbox` is where twins wait, `delivery` says who
+    delivers them. Without `admin`, written `null`, there is no admin server.
     """
 
     version: Literal[1] = 1
@@ -225,6 +233,7 @@ class Config(Section):
     enrich: Enrich = Enrich()
     rules: tuple[Rule, ...] = ()
     outbox: Outbox = Field(default=DEFAULT_OUTBOX, validate_default=True)
+    delivery: Delivery = Delivery()
     admin: Admin | None = Admin()
 
     _base: Path = PrivateAttr(default_factory=Path)

@@ -75,9 +75,13 @@ type Verdict = Taken | TryAgain | Throttled | Misconfigured | Rejected | TooBig
 
 
 class Destination(Protocol):
-    """`max_posts` may be under way at a time, `max_posts_of_a_pixel` of them for one pixel."""
+    """`max_posts` may be under way at a time, `max_posts_of_a_pixel` of them for one pixel.
+
+    `takes_repeats`: a batch that may have arrived may be sent again, as its events are told apart over there.
+    """
 
     name: str
+    takes_repeats: bool
     max_batch: int
     max_posts: int
     max_posts_of_a_pixel: int
@@ -88,7 +92,7 @@ class Destination(Protocol):
         """Send a batch of one pixel's payloads, 1 to `max_batch` of them. Never raises for what the network does.
 
         `test_event_code` is that of all of them, empty for none; `credential` names whose token they are sent with,
-        empty for the pixel's own. It ends within `POST_SECONDS` of `delivery.sender`.
+        empty for the pixel's own. It ends within `POST_SECONDS` of `delivery.sender`, and at once when it is cancelled.
         """
 
     async def close(self) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from pixeltwin.delivery.backoff import LONGEST_PARK, retry_at
 from pixeltwin.delivery.batches import Batch
+from pixeltwin.delivery.clocks import ClockGuard
 from pixeltwin.delivery.destination import Misconfigured, Rejected, Taken, Throttled, TooBig, TryAgain, Verdict
 from pixeltwin.delivery.doubt import Doubt, Ruling, ruling, shape_of
 from pixeltwin.delivery.lanes import Lane, Lanes
@@ -13,6 +14,7 @@ from pixeltwin.delivery.outbox import Delivered, Expired, Item, Later, Outcome, 
 from pixeltwin.delivery.search import MAX_POSTS, Search
 
 TOO_LATE: Final = Expired("too_late")
+CUT_OFF: Final = "no answer: cut off by a stop"
 UNSOLVED: Final = TryAgain("too many events at fault in one batch")
 CHECK_SETUP: Final = (
     "look the code up and compare the pixel's id and token with Events Manager: events of all sorts are refused alike"
@@ -32,6 +34,7 @@ class Flight:
     """A batch of one pixel. `began` is by the clock of `ticks`; `ends` fills as items end; `chance` is in [0, 1)."""
 
     search: Search
+    guard: ClockGuard
     lane: Lane
     lanes: Lanes
     ends: Ends
@@ -49,13 +52,21 @@ class Flight:
         return part
 
     def in_time(self, part: Batch) -> Batch:
-        """The part without what is past its deadline by now, which ends here."""
+        """The part without what is past its deadline by now, which ends here unless the clock is in doubt."""
         now = self.clock()
         fresh = tuple(one for one in part if not is_late(one[0], now))
         if len(fresh) < len(part):
             self.search.narrow(fresh)
-            self._end([one for one in part if is_late(one[0], now)], TOO_LATE, TOO_LATE.reason)
+            if self.guard.believes():
+                self._end([one for one in part if is_late(one[0], now)], TOO_LATE, TOO_LATE.reason)
         return fresh
+
+    def cut_off(self, part: Batch, *, takes_repeats: bool) -> None:
+        """The part's post was given up while it was under way, so it may have arrived; nobody is at fault."""
+        if takes_repeats:
+            self._put_back(part, TryAgain(CUT_OFF, ambiguous=True))
+        else:
+            self._end(part, Refused(CUT_OFF), CUT_OFF)
 
     async def follow(self, verdict: Verdict, part: Batch) -> bool:
         """Do what the verdict on the part asks for; answers whether the flight goes on."""

@@ -18,6 +18,7 @@ class State(StrEnum):
     """How far a hit's twin has come."""
 
     SKIPPED = "skipped"
+    UNACKED = "unacked"  # answered before it was durable
     QUEUED = "queued"
     HELD = "held"
     DUPLICATE = "duplicate"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from pixeltwin.delivery.backoff import park_seconds
+from pixeltwin.delivery.backoff import LONGEST_PARK, park_seconds
 from pixeltwin.delivery.breaker import Breaker, State
 from pixeltwin.delivery.destination import Destination, Misconfigured, Throttled
 from pixeltwin.delivery.doubt import Doubt
@@ -144,6 +144,13 @@ class Lanes:
             if lane.cause and lane.pixel_id not in parks and lane.breaker.state(self._ticks()) is State.OPEN:
                 lane.breaker.open(self._ticks())  # somebody ended it by hand
             self._show(lane)
+
+    async def shorten(self) -> None:
+        """The clock was turned back: no park may last until it is there again."""
+        latest = self._clock() + LONGEST_PARK
+        for (destination, pixel_id), park in (await self._outbox.parks()).items():
+            if destination == self._destination.name and park.until > latest:
+                await self._outbox.park(destination, pixel_id, until=latest, reason=park.reason)
 
     def _adopt(self, lane: Lane, park: Park) -> None:
         if lane.breaker.is_closed:

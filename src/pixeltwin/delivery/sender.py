@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from pixeltwin.delivery.batches import Batch, Size, cut
+from pixeltwin.delivery.clocks import ClockGuard
 from pixeltwin.delivery.destination import (
     Destination,
     Misconfigured,
@@ -57,6 +58,7 @@ class Sender:
         self,
         destination: Destination,
         lanes: Lanes,
+        guard: ClockGuard,
         *,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
@@ -64,11 +66,24 @@ class Sender:
     ) -> None:
         self._destination = destination
         self._lanes = lanes
+        self._guard = guard
         self._clock = clock
         self._ticks = ticks
         self._chance = chance
         self._slots = asyncio.Semaphore(destination.max_posts)
+        self._posts: set[asyncio.Task[Verdict]] = set()
+        self.is_halted = False
         self._codes: set[str] = set()
+
+    def halt(self) -> None:
+        """Begin no other post; what is not posted is let go."""
+        self.is_halted = True
+
+    def cut(self) -> None:
+        """Give up the posts that are under way, too: their items end as those whose answer was lost."""
+        self.halt()
+        for post in self._posts:
+            post.cancel()
 
     async def send(self, group: Batch, size: Size, ends_at: float, ends: Ends) -> None:
         """Send items of one pixel, test event code and token, and put into `ends` how they ended, as they do.
@@ -93,6 +108,7 @@ class Sender:
     def _flight(self, batch: Batch, lane: Lane, ends: Ends) -> Flight:
         return Flight(
             search=Search(batch),
+            guard=self._guard,
             lane=lane,
             lanes=self._lanes,
             ends=ends,
@@ -106,14 +122,18 @@ class Sender:
         """Post until all is judged. What is not when the pixel, a free post or the lease is wanting is let go."""
         while part := flight.next_part():
             async with self._slot(flight.lane) as is_free:
-                if not is_free or self._clock() + POST_SECONDS > ends_at:
+                if not is_free or self.is_halted or self._clock() + POST_SECONDS > ends_at:
                     return
                 fresh = flight.in_time(part)
                 if fresh and not self._lanes.admits(flight.lane, len(fresh)):
                     return
-                verdict = await self._post(fresh, flight.lane) if fresh else None
+                if not fresh:
+                    continue
+                verdict = await self._post(fresh, flight.lane)
             if verdict is None:
-                continue
+                AMBIGUOUS.labels(self._destination.name).inc(len(fresh))
+                flight.cut_off(fresh, takes_repeats=self._destination.takes_repeats)
+                return
             self._measure(verdict, fresh, flight)
             if not await flight.follow(verdict, fresh):
                 return
@@ -131,17 +151,30 @@ class Sender:
             else:
                 yield True
 
-    async def _post(self, batch: Batch, lane: Lane) -> Verdict:
-        made, began = batch[0][1], self._ticks()
-        verdict = await self._destination.send(
+    async def _post(self, batch: Batch, lane: Lane) -> Verdict | None:
+        """The verdict; None when the post was cut off."""
+        began = self._ticks()
+        self._posts.add(post := asyncio.create_task(self._sent(batch, lane)))
+        try:
+            await asyncio.wait((post,))
+        finally:
+            self._posts.discard(post)
+            post.cancel()  # if we were cancelled ourselves
+        if post.cancelled():
+            return None
+        verdict = post.result()
+        seconds = REQUEST_SECONDS.labels(self._destination.name, OUTCOMES[type(verdict)])
+        seconds.observe(self._ticks() - began)
+        return verdict
+
+    async def _sent(self, batch: Batch, lane: Lane) -> Verdict:
+        made = batch[0][1]
+        return await self._destination.send(
             lane.pixel_id,
             [ready.payload for _, ready in batch],
             test_event_code=made.test_event_code,
             credential=made.credential,
         )
-        seconds = REQUEST_SECONDS.labels(self._destination.name, OUTCOMES[type(verdict)])
-        seconds.observe(self._ticks() - began)
-        return verdict
 
     def _measure(self, verdict: Verdict, batch: Batch, flight: Flight) -> None:
         name = self._destination.name

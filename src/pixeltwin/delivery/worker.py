@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Final
 
 from pixeltwin.delivery.batches import Ready, groups, size_for
+from pixeltwin.delivery.clocks import ClockGuard
 from pixeltwin.delivery.destination import Destination
 from pixeltwin.delivery.flight import TOO_LATE, Ends, is_late
 from pixeltwin.delivery.lanes import NO_NAMES, Lanes
@@ -39,8 +40,8 @@ class Worker:
 
     `prepare` turns a lease's items into bytes, or decides that they go later or nowhere. `report` hears how each
     item ended, with the destination's answer. `linger` is how many seconds to wait for a batch to fill. `names` are
-    the labels by which metrics know the pixels. `clock` tells unix seconds, `ticks` a steady time, `chance` is in
-    [0, 1).
+    the labels by which metrics know the pixels. `clock` tells unix seconds, `ticks` a steady time, `guard` holds the
+    one against the other, `chance` is in [0, 1).
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Worker:
         linger: float = 0.0,
         lease_limit: int = 1000,
         names: Mapping[str, str] = NO_NAMES,
+        guard: ClockGuard | None = None,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
@@ -66,7 +68,9 @@ class Worker:
         self._clock = clock
         self._ticks = ticks
         self._lanes = Lanes(destination, outbox, names, clock=clock, ticks=ticks)
-        self._sender = Sender(destination, self._lanes, clock=clock, ticks=ticks, chance=chance)
+        self._guard = guard or ClockGuard(clock, ticks)
+        self._turned_back = self._guard.back
+        self._sender = Sender(destination, self._lanes, self._guard, clock=clock, ticks=ticks, chance=chance)
         self._leases = asyncio.Semaphore(MAX_LEASES)
         self._stopping = asyncio.Event()
         self._is_full = False  # the last lease: more waits than it took
@@ -77,6 +81,16 @@ class Worker:
         """Let `run` return once everything that is due has been tried."""
         self._stopping.set()
 
+    def halt(self) -> None:
+        """Let `run` return once the posts that are under way have ended: no other begins."""
+        self._sender.halt()
+        self.stop()
+
+    def cut(self) -> None:
+        """Let `run` return at once: posts under way are given up, and settled as those whose answer was lost."""
+        self._sender.cut()
+        self.stop()
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_house())
@@ -84,13 +98,23 @@ class Worker:
                 await self._rest()
                 await self._leases.acquire()
                 await self._begin(tasks)
-        while (lease := await self._safely_lease()) and await self._safely_deliver(lease):
-            pass
+        while not self._sender.is_halted and (lease := await self._safely_lease()):
+            if not await self._safely_deliver(lease):
+                return
 
     async def deliver_due(self) -> int:
         """Try once to deliver what is due; answers how many items were tried."""
         lease = await self._lease()
         return await self._deliver(lease) if lease else 0
+
+    async def tidy(self) -> None:
+        """Look once at the clock, the parks and the deadlines."""
+        self._guard.look()
+        if self._turned_back != self._guard.back:
+            await self._lanes.shorten()
+            self._turned_back = self._guard.back
+        await self._lanes.refresh()
+        await self._expire()
 
     async def _begin(self, tasks: asyncio.TaskGroup) -> None:
         """Deliver what is due while the next is leased; but while the host is asked by one event, wait for that."""
@@ -149,7 +173,8 @@ class Worker:
     async def _send(self, lease: Lease, ends: Ends) -> None:
         now = self._clock()
         fresh = [item for item in lease.items if not is_late(item, now)]
-        ends.update((item.seq, (TOO_LATE, TOO_LATE.reason)) for item in lease.items if is_late(item, now))
+        if len(fresh) < len(lease.items) and self._guard.believes():
+            ends.update((item.seq, (TOO_LATE, TOO_LATE.reason)) for item in lease.items if is_late(item, now))
         prepared = await self._prepare(fresh) if fresh else {}
         ends.update((seq, (made, made.reason)) for seq, made in prepared.items() if not isinstance(made, Ready))
         ready = [(item, made) for item in fresh if isinstance(made := prepared.get(item.seq), Ready)]
@@ -189,17 +214,19 @@ class Worker:
     async def _keep_house(self) -> None:
         while not self._stopping.is_set():
             try:
-                await self._lanes.refresh()
-                await self._expire()
+                await self.tidy()
             except Exception:
                 log.exception("deadlines and parks could not be looked at", destination=self._destination.name)
             await self._unless_stopped(asyncio.sleep(HOUSE_SECONDS))
 
     async def _expire(self) -> None:
-        """Make letters of what is past its deadline, in strokes that hold up no append."""
-        for _ in range(EXPIRE_ROUNDS):
-            expired = await self._outbox.expire(limit=EXPIRE_LIMIT)
+        """Make letters of what is past its deadline, in strokes that hold up no append, and of no more than is sane."""
+        depth = (await self._outbox.stats()).get(self._destination.name)
+        ration = self._guard.ration(depth.ready + depth.held if depth else 0)
+        left = EXPIRE_LIMIT * EXPIRE_ROUNDS if ration is None else ration
+        while left:
+            limit = min(left, EXPIRE_LIMIT)
+            expired = await self._outbox.expire(limit=limit)
             if expired:
                 log.warning("events were not delivered in time", expired=expired)
-            if expired < EXPIRE_LIMIT:
-                return
+            left = left - expired if expired == limit else 0

@@ -44,6 +44,7 @@ class ConversionsApi:
     """
 
     name = NAME
+    takes_repeats = True  # by event name and id, for 48 hours
     max_batch = MAX_EVENTS
     max_posts = MAX_POSTS
     max_posts_of_a_pixel = 2

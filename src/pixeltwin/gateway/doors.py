@@ -1,6 +1,5 @@
 """The endpoints that are answered here in every proxy mode: OpenBridge posts, and events of the shop's own servers."""
 
-import re
 from dataclasses import replace
 from typing import Final
 
@@ -13,7 +12,13 @@ from pixeltwin.pixel.answer import EMPTY, NOT_FOUND, Answer
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
 
-STATUS: Final = {Reason.BAD_ACCESS_KEY: 401, Reason.BODY_TOO_LARGE: 413, Reason.OUTBOX_FAILED: 503}
+STATUS: Final = {
+    Reason.BAD_ACCESS_KEY: 401,
+    Reason.BODY_TOO_LARGE: 413,
+    Reason.OUTBOX_FAILED: 503,
+    Reason.OUTBOX_BUSY: 503,
+}
+RETRY_AFTER: Final = {"Retry-After": "5"}  # seconds
 METHODS: Final = "POST, OPTIONS"
 
 
@@ -21,20 +26,14 @@ class Doors:
     """Takes what is posted as JSON. A page's script reads the answer of OpenBridge, so it gets the CORS headers."""
 
     def __init__(self, gateway: Gateway) -> None:
-        paths = gateway.config.server.paths
         self.gateway = gateway
-        self._bridge = re.compile(re.escape(paths.openbridge) + r"(/.*)?")
-        self._ingest = re.compile(re.escape(paths.ingest) + r"/([^/]+)/events")
-
-    def takes(self, path: str) -> bool:
-        """Whether requests for the path are answered here."""
-        return bool(self._bridge.fullmatch(path) or self._ingest.fullmatch(path))
 
     async def answer(self, request: HitRequest) -> Answer | None:
         """The answer to a request on one of these paths, None for a request on any other."""
-        if self._bridge.fullmatch(request.path):
+        routes = self.gateway.routes
+        if routes.bridge.fullmatch(request.path):
             return await self._openbridge(request)
-        if found := self._ingest.fullmatch(request.path):
+        if found := routes.ingest.fullmatch(request.path):
             return await self._ingested(found[1], request)
         return None
 
@@ -53,7 +52,8 @@ class Doors:
             return NOT_FOUND
         taken = await self.gateway.ingest(pixel_id, request)
         if isinstance(taken, Skip):
-            return _json(STATUS.get(taken.reason, 400), {"error": {"message": taken.reason}})
+            answer = _json(STATUS.get(taken.reason, 400), {"error": {"message": taken.reason}})
+            return replace(answer, headers={**answer.headers, **RETRY_AFTER}) if answer.status == 503 else answer
         return _json(202 if _accepted(taken) else 400, _report(taken))
 
     def _cors(self, request: HitRequest) -> dict[str, str]:

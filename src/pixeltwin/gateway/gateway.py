@@ -1,46 +1,39 @@
 """One gateway: its outbox, its workers, its journal."""
 
 import asyncio
+import hashlib
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
+
+import orjson
 
 from pixeltwin import kinds
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.config import Config
 from pixeltwin.consent.verdict import Treatment
+from pixeltwin.delivery.clocks import ClockGuard
 from pixeltwin.delivery.journal import Journal, State
-from pixeltwin.delivery.outbox import Appended, Depth, Letter, NewItem, Outbox, Park, Tally, Waiting
-from pixeltwin.delivery.worker import Worker
-from pixeltwin.destinations.conversions_api import ConversionsApi
-from pixeltwin.destinations.pixel_relay import PixelRelay
-from pixeltwin.enrich.memory import Memory
-from pixeltwin.enrich.source import Source
-from pixeltwin.gateway.consents import Consents
-from pixeltwin.gateway.entries import record_of_server_event, records_of, tell_answer
-from pixeltwin.gateway.items import Relay, items_of, twin_item
-from pixeltwin.gateway.policy import policy_of
-from pixeltwin.gateway.relays import Relays
-from pixeltwin.gateway.twins import Twins
-from pixeltwin.mirror import Admission, Decide, Draft, Ingested, admit, admit_ingest
+from pixeltwin.delivery.lanes import Cause
+from pixeltwin.delivery.outbox import Depth, Outbox
+from pixeltwin.delivery.sender import POST_SECONDS
+from pixeltwin.gateway.delivering import Senders
+from pixeltwin.gateway.entries import records_of
+from pixeltwin.gateway.items import Relay, items_of
+from pixeltwin.gateway.keeping import Keeper
+from pixeltwin.gateway.line import Line, close_line, closed_line, open_line
+from pixeltwin.gateway.routes import Routes
+from pixeltwin.mirror import Admission, Decide, Draft, Ingested, Policy, admit, admit_ingest
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
 from pixeltwin.pixel.stamp import MARK
 from pixeltwin.sources.embedded import WritableSource
-from pixeltwin.telemetry import HITS, OUTBOX, RULE_ERRORS, RULES, log
+from pixeltwin.telemetry import HITS, OUTBOX, log
 
-LINGER: Final = 0.1  # seconds a batch may fill; Meta wants events in real time, batches want company
-DRAIN_SECONDS: Final = 7.0  # of the 10 that a stop may take
-APPENDED: Final = {
-    Appended.ACCEPTED: State.QUEUED,
-    Appended.DUPLICATE: State.DUPLICATE,
-    Appended.SHED: State.SHED,
-}
-
-
-class Closer(Protocol):
-    async def close(self) -> None: ...
+STOP_SECONDS: Final = 8.5  # of the 10 that a stop may take; settling, checkpoints and the admin pages need the rest
+LAST_POSTS: Final = 2.5  # seconds before the end of those: most posts that begin later would be cut off
+FLUSH_SECONDS: Final = 2.0  # for the outbox to take what it was given last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,77 +51,86 @@ class Handled:
 
 
 class Gateway:
-    """Takes hits, keeps them, delivers them. `relay` is what pixels do that name no relay of their own."""
+    """Takes hits, keeps them, delivers them.
 
-    def __init__(self, config: Config, *, relay: Relay) -> None:
-        self.config = config
+    `relay` is what pixels do that name no relay of their own, `senders` whether it delivers: None: as the config says.
+    """
+
+    def __init__(self, config: Config, *, relay: Relay, senders: bool | None = None) -> None:
         self.journal = Journal()
-        self.policy = policy_of(config)
-        self._pixels = {pixel.id: pixel for pixel in config.pixels}
-        self._relays = {pixel.id: pixel.relay or relay for pixel in config.pixels}
+        self._relay = relay
+        self._is_sending = config.delivery.senders if senders is None else senders
+        self._line = closed_line(config, relay)
         self._outbox: Outbox | None = None
-        self._consents: Consents | None = None
-        self._running: list[tuple[Worker, asyncio.Task[None]]] = []
-        self._sources: Mapping[str, Source] = {}
-        self._closers: list[Closer] = []
+        self._senders: Senders | None = None
+        self._keeper = Keeper(self.journal)
+        self._guard = ClockGuard()
+        self._changing = asyncio.Lock()
+        self._is_closing = False
 
     async def open(self) -> None:
         """Open the outbox and the sources, start the workers. Raises `OSError` when a file cannot be used."""
         try:
-            await self._open(self.config)
+            self._outbox = await _open_outbox(self.config)
+            self._keeper.use(self._outbox)
+            self._line = await open_line(self.config, self._relay, before=self._line)
+            self._send()
         except BaseException:
             await self.close()
             raise
 
-    async def _open(self, config: Config) -> None:
-        self._outbox = outbox = await _open_outbox(config)
-        self._consents = Consents(outbox)
-        self._sources, memory = open_sources(config), await _open_memory(config)
-        self._closers.extend((*self._sources.values(), *([memory] if memory else [])))
-        twins = Twins(config, self.policy, self._sources, self.journal, memory)
-        names = self.pixels
-        relays = Relays(names)
-        api = ConversionsApi(config.meta.graph, config.meta.graph_version, _tokens(config))
-        relay = PixelRelay(config.meta.pixel)
-        self._closers.extend((api, relay))
-        self._run(Worker(outbox, api, twins.prepare, twins.report, linger=LINGER, names=names))
-        self._run(Worker(outbox, relay, relays.prepare, relays.report, names=names))
+    async def apply(self, config: Config) -> None:
+        """Take another config from the next hit on. Raises `OSError`, and nothing has changed, when it cannot be used.
+
+        What was decided stays: hits that wait keep their twins as they are. What is still to be decided about them, by
+        late rules, sources and tokens, is up to the new config, and what it has no more is not asked: a late rule that
+        has gone does nothing, a pixel's or a rule's token that has gone leaves the twin waiting.
+        """
+        async with self._changing:
+            before, line = self._line, await open_line(config, self._relay, before=self._line)
+            if self._is_closing:
+                await close_line(line, but=before)
+                raise OSError("the gateway is being stopped")
+            self._line = line
+            if self._senders:
+                await self._senders.end(last_post=0.0, cut=POST_SECONDS)
+                await self._try_mended()
+            self._send()
+            await close_line(before, but=line)
 
     async def handle(self, request: HitRequest, decide: Decide = admit) -> Handled:
-        """Decide about a request and keep what follows from it; durable when it returns. Never raises for it."""
-        record_id = self.journal.next_id()
+        """Decide about a request and keep what follows from it. Never raises for it.
+
+        That is durable when it returns, but for what the outbox has not answered within the config's `ack_deadline`.
+        """
+        line, record_id = self._line, self.journal.next_id()
         try:
-            admission = decide(request, self.policy, record_id=record_id, random_below=secrets.randbelow)
+            admission = decide(request, line.policy, record_id=record_id, random_below=secrets.randbelow)
         except Exception:
             log.exception("a hit could not be read")
             admission = Admission(skip=Reason.INTERNAL_ERROR)
-        relay = self._relay_of(admission)
-        if self._consents and await self._consents.follow(admission):
-            tell_answer(self.journal, admission)
-        states, reason, detail = await self._keep(admission, relay, request.received_at)
-        self._count(admission, states, reason)
-        for record in records_of(request, admission, record_id, relay, states, detail):
+        relay = _relay_of(line, admission)
+        end = await self._keeper.keep(line, admission, list(items_of(admission, relay, request.received_at)))
+        for record in records_of(request, admission, record_id, relay, end.states, end.detail):
             self.journal.add(record)
-        return Handled(admission=admission, record_id=record_id, relay=relay, state=states[0], detail=detail)
+        return Handled(admission=admission, record_id=record_id, relay=relay, state=end.states[0], detail=end.detail)
 
     async def ingest(self, pixel_id: str, request: HitRequest) -> Ingested | Skip:
-        """Keep the server events that were posted for a pixel; durable when it returns."""
+        """Keep the server events that were posted for a pixel; durable when it returns them.
+
+        Those that the outbox has not kept in time may be kept all the same: who posts them again gets no second twin.
+        """
+        line = self._line
         # a thousand events cost tens of milliseconds, which are the hits' while they are hashed here
-        posted = await asyncio.to_thread(admit_ingest, pixel_id, request, self.policy)
+        posted = await asyncio.to_thread(admit_ingest, pixel_id, request, line.policy)
         if isinstance(posted, Skip):
             self.count_skip(posted.reason)
             return posted
-        drafts = [self._ingested(event, posted) for event in posted.events if isinstance(event, ServerEvent)]
-        try:
-            appended = await self._append([twin_item(draft) for draft in drafts])
-        except OSError as error:
-            log.error("the outbox took nothing", error=str(error))
-            self.count_skip(Reason.OUTBOX_FAILED)
-            return Skip(Reason.OUTBOX_FAILED)
-        for draft, kept in zip(drafts, appended, strict=True):
-            state = APPENDED[kept]
-            HITS.labels(self._pixels[pixel_id].name, state, "").inc()
-            self.journal.add(record_of_server_event(request, draft, state))
+        events = (event for event in posted.events if isinstance(event, ServerEvent))
+        drafts = [self._ingested(event, position, posted) for position, event in enumerate(events)]
+        if reason := await self._keeper.keep_posted(line, request, drafts):
+            self.count_skip(reason)
+            return Skip(reason)
         return posted
 
     def count_skip(self, reason: Reason) -> None:
@@ -143,31 +145,9 @@ class Gateway:
                 OUTBOX.labels(destination, state).set(getattr(depth, state))
         return depths
 
-    async def letters(
-        self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = 100
-    ) -> list[Letter]:
-        """The outbox's letters; like all that follow, raises `OSError` where it is not open."""
-        return await self._opened.letters(destination=destination, pixel_id=pixel_id, after=after, limit=limit)
-
-    async def waiting(
-        self, *, destination: str | None = None, pixel_id: str | None = None, after: int = 0, limit: int = 100
-    ) -> list[Waiting]:
-        return await self._opened.waiting(destination=destination, pixel_id=pixel_id, after=after, limit=limit)
-
-    async def requeue(self, seqs: Collection[int]) -> int:
-        return await self._opened.requeue(seqs)
-
-    async def discard(self, seqs: Collection[int]) -> int:
-        return await self._opened.discard(seqs)
-
-    async def tally(self) -> Mapping[str, Tally]:
-        return await self._opened.tally()
-
-    async def parks(self) -> Mapping[tuple[str, str], Park]:
-        return await self._opened.parks()
-
     @property
-    def _opened(self) -> Outbox:
+    def outbox(self) -> Outbox:
+        """The outbox. Raises `OSError` when it is not open."""
         if self._outbox is None:
             raise OSError("the outbox is not open")
         return self._outbox
@@ -175,6 +155,18 @@ class Gateway:
     def ready(self) -> str | None:
         """Why the gateway cannot take hits; None when it can."""
         return None if self._outbox else "the outbox is not open"
+
+    @property
+    def config(self) -> Config:
+        return self._line.config
+
+    @property
+    def policy(self) -> Policy:
+        return self._line.policy
+
+    @property
+    def routes(self) -> Routes:
+        return self._line.routes
 
     @property
     def config_digest(self) -> str:
@@ -189,58 +181,50 @@ class Gateway:
     @property
     def customer_stores(self) -> Mapping[str, WritableSource]:
         """The sources that customers can be put into."""
-        return {name: it for name, it in self._sources.items() if isinstance(it, WritableSource)}
+        return {name: it for name, it in self._line.sources.items() if isinstance(it, WritableSource)}
 
     @property
     def pixels(self) -> Mapping[str, str]:
-        return {pixel.id: pixel.name for pixel in self.config.pixels}
+        return self._line.names
 
-    async def close(self) -> None:
-        """Try once to deliver what is due, then let go of everything; what stays waits in the outbox."""
-        for worker, _ in self._running:
-            worker.stop()
-        tasks = [task for _, task in self._running]
-        if tasks:
-            await asyncio.wait(tasks, timeout=DRAIN_SECONDS)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        outbox, self._outbox = self._outbox, None
-        for closer in self._closers:
-            await closer.close()
-        if outbox:
-            await outbox.close()
+    def hurry(self) -> None:
+        """Let a `close` that is under way, or comes, wait for no post."""
+        self._is_closing = True
+        if self._senders:
+            self._senders.hurry()
 
-    def _run(self, worker: Worker) -> None:
-        self._running.append((worker, asyncio.create_task(worker.run())))
+    async def close(self, seconds: float = STOP_SECONDS) -> None:
+        """Try once to deliver what is due, then let go of everything; what stays waits in the outbox.
 
-    def _relay_of(self, admission: Admission) -> Relay:
-        """Who brings the browser's copy to Meta. A held one waits in the outbox: nobody else could hold it."""
-        if not (admission.relay and admission.hit):
-            return "none"
-        relay = self._relays.get(admission.hit.pixel_id, "none")
-        return "background" if admission.verdict.relay is Treatment.HOLD and relay == "native" else relay
+        Posts that are under way may take so many seconds.
+        """
+        self._is_closing = True
+        last_post, flush = max(0.0, seconds - LAST_POSTS), min(seconds, FLUSH_SECONDS)
+        ending = [self._senders.end(last_post=last_post, cut=seconds)] if self._senders else []
+        await asyncio.gather(self._keeper.flush(flush), *ending)
+        async with self._changing:  # a reload has a line to close
+            outbox, self._outbox, self._senders = self._outbox, None, None
+            if outbox:
+                await close_line(self._line)
+                await outbox.close()
 
-    async def _keep(self, admission: Admission, relay: Relay, now: float) -> tuple[list[State], str, str]:
-        """Append the hit's items; answers the state of each twin, and the reason and detail where there is none."""
+    def _send(self) -> None:
+        """Begin to deliver by the present line."""
+        if self._is_sending and not self._is_closing:
+            self._senders = Senders(self._line, self.outbox, self.journal, self._guard)
+
+    async def _try_mended(self) -> None:
+        """A human has been here: what waits for a set-up to be mended is tried."""
         try:
-            appended = await self._append(list(items_of(admission, relay, now)))
+            for (destination, pixel_id), park in (await self.outbox.parks()).items():
+                if park.reason.startswith(Cause.SETUP):
+                    await self.outbox.park(destination, pixel_id, until=0.0, reason="")
         except OSError as error:
-            log.error("the outbox took nothing", error=str(error))
-            lost = [State.SKIPPED] * max(1, len(admission.drafts))
-            return lost, Reason.OUTBOX_FAILED, Reason.OUTBOX_FAILED
-        if admission.skip:
-            because = f": {admission.because}" if admission.because else ""
-            return [State.SKIPPED], admission.skip, f"{admission.skip}{because}"
-        held = {Appended.ACCEPTED: State.HELD} if admission.verdict.twin is Treatment.HOLD else {}
-        return [{**APPENDED, **held}[one] for one in appended[: len(admission.drafts)]], "", ""
+            log.warning("parked pixels wait on", error=str(error))
 
-    async def _append(self, items: list[NewItem]) -> list[Appended]:
-        return await self._opened.append(items) if items else []
-
-    def _ingested(self, event: ServerEvent, posted: Ingested) -> Draft:
+    def _ingested(self, event: ServerEvent, position: int, posted: Ingested) -> Draft:
         if not event.event_id:
-            event = event.model_copy(update={"event_id": f"{MARK}{secrets.token_hex(16)}"})
+            event = event.model_copy(update={"event_id": _minted(event, position)})
         return Draft(
             pixel_id=posted.pixel_id,
             event=event,
@@ -250,43 +234,22 @@ class Gateway:
             config=self.config.digest,
         )
 
-    def _count(self, admission: Admission, states: list[State], reason: str) -> None:
-        pixels = [draft.pixel_id for draft in admission.drafts] or [admission.hit.pixel_id if admission.hit else ""]
-        for pixel_id, state in zip(pixels, states, strict=False):
-            pixel = self._pixels.get(pixel_id)
-            HITS.labels(pixel.name if pixel else "other", state, reason).inc()
-        if admission.ruled:
-            for rule in admission.ruled.names:
-                RULES.labels(rule).inc()
-            for fault in admission.ruled.faults:
-                RULE_ERRORS.labels(fault.partition(":")[0]).inc()
+
+def _relay_of(line: Line, admission: Admission) -> Relay:
+    """Who brings the browser's copy to Meta. A held one waits in the outbox: nobody else could hold it."""
+    if not (admission.relay and admission.hit):
+        return "none"
+    relay = line.relays.get(admission.hit.pixel_id, "none")
+    return "background" if admission.verdict.relay is Treatment.HOLD and relay == "native" else relay
 
 
-def _tokens(config: Config) -> dict[str, Callable[[], str]]:
-    """The tokens of pixels by id, and those of rules by the rule's name."""
-    tokens = {pixel.id: pixel.access_token.get_secret_value for pixel in config.pixels}
-    for rule in config.rules:
-        if (other := rule.then.pixel) and other.access_token:
-            tokens[rule.name] = other.access_token.get_secret_value
-    return tokens
+def _minted(event: ServerEvent, position: int) -> str:
+    """An id for an event that was posted without one: the same when the post is repeated, as after a 503."""
+    said = orjson.dumps([position, event.as_json()])
+    return MARK + hashlib.blake2b(said, digest_size=16).hexdigest()
 
 
 async def _open_outbox(config: Config) -> Outbox:
     engine = kinds.module_of(config.outbox)
     outbox: Outbox = await engine.open_outbox(config.outbox, base=config.base)
     return outbox
-
-
-async def _open_memory(config: Config) -> Memory | None:
-    if config.identity.remember is None:
-        return None
-    engine = kinds.module_of(config.identity.store)
-    memory: Memory = await engine.open_memory(config.identity.store, base=config.base)
-    return memory
-
-
-def open_sources(config: Config) -> dict[str, Source]:
-    """The config's sources by name. Raises `OSError` when one cannot be used."""
-    return {
-        name: kinds.module_of(settings).open_source(settings, config.base) for name, settings in config.sources.items()
-    }

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     NOT_VERIFIED = "not_verified"  # no source knows the order
     # ours
     OUTBOX_FAILED = "outbox_failed"
+    OUTBOX_BUSY = "outbox_busy"  # it has not answered for so long that no more is kept waiting for it
     INTERNAL_ERROR = "internal_error"
 
 

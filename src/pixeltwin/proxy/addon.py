@@ -6,13 +6,15 @@ the hit goes on and the fault is counted.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from mitmproxy import contentviews, ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Client
+from mitmproxy.proxy import layer
 
 from pixeltwin.config import Config, load_config
 from pixeltwin.delivery.journal import State
@@ -23,12 +25,13 @@ from pixeltwin.pixel.cookies import SetCookie
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.proxy import flows
 from pixeltwin.proxy.content_view import MetaPixel
+from pixeltwin.proxy.lane_front import SANDBOX_PATHS, LaneFront, goes_on
+from pixeltwin.proxy.lanes import LANES, Lane, Lanes
 from pixeltwin.proxy.notes import FlowNotes
 from pixeltwin.telemetry import HITS, log_into_host
 
 RELAYS: Final[tuple[Relay, ...]] = ("native", "background", "browser", "none")
 META_HOST: Final = "www.facebook.com"
-SANDBOX_PATHS: Final = ("/privacy_sandbox/pixel/register/trigger", "/privacy_sandbox/pixel/register/trigger/")
 logger = logging.getLogger(__name__)
 
 
@@ -46,8 +49,8 @@ class PixelMirror:
         self._notes = FlowNotes()
         self._cookies: dict[str, tuple[SetCookie, ...]] = {}  # for the answers under way, by flow
         self._tasks: set[asyncio.Task[Any]] = set()  # asyncio itself holds tasks weakly
+        self._front = LaneFront()
         self._lanes: Lanes | None = None
-        self._going_on: set[str] = set()  # connections whose request was decided about in a lane
 
     def load(self, loader: Loader) -> None:
         loader.add_option("pixeltwin_config", str, "", "pixeltwin's config file, for instance config/minimal.yaml.")
@@ -76,8 +79,12 @@ class PixelMirror:
             return
         _check("pixeltwin_relay", RELAYS)
         _check("pixeltwin_lane", ("auto", *LANES))
-        self._config = _load(ctx.options.pixeltwin_config)
-        if self._doors is not None:  # changed while running
+        before, self._config = self._config, _load(ctx.options.pixeltwin_config)
+        if before is None or self._doors is None:
+            return
+        if updated == {"pixeltwin_config"} and _is_same_outbox(self._config, before):
+            self._spawn(_applied(self._doors, self._config))
+        else:
             self._close()
             self._open(self._config)
 
@@ -94,8 +101,7 @@ class PixelMirror:
             self._lanes.next_layer(nextlayer)
 
     async def request(self, flow: http.HTTPFlow) -> None:
-        if flow.client_conn.id in self._going_on:  # decided about in its lane
-            self._going_on.discard(flow.client_conn.id)
+        if self._front.has_decided(flow):
             return
         try:
             if self._doors is not None and flows.is_fresh(flow):
@@ -109,6 +115,9 @@ class PixelMirror:
         if flow.response and (cookies := self._cookies.pop(flow.id, None)) is not None:
             flow.response.headers.pop("set-cookie", None)
             flows.set_cookies(flow.response, cookies)
+
+    def client_disconnected(self, client: Client) -> None:
+        self._front.forget(client)
 
     def error(self, flow: http.HTTPFlow) -> None:
         self._cookies.pop(flow.id, None)
@@ -135,7 +144,7 @@ class PixelMirror:
         What consent or a rule withholds, or holds, is answered here.
         """
         relay = handled.admission.relay
-        if _goes_on(handled):
+        if goes_on(handled):
             return
         if relay is not None and handled.relay == "native":
             flows.set_request(flow, relay)
@@ -145,51 +154,31 @@ class PixelMirror:
     def _is_hit(self, flow: http.HTTPFlow) -> bool:
         """In reverse mode the path decides, since the host is the upstream's; as an explicit proxy the host too."""
         assert self._config is not None  # noqa: S101 a gateway was opened from it
-        if not flows.is_hit_on(flow, self._hit_paths):
+        if not flows.is_hit_on(flow, (*self._config.server.paths.hits, *SANDBOX_PATHS)):
             return False
         return flows.is_reverse(flow) or flow.request.pretty_host.lower() in _hit_hosts(self._config)
 
-    @property
-    def is_draining(self) -> bool:
-        return False  # connections go on to whoever answers them next
-
-    def takes(self, method: str, path: str) -> bool:
-        doors = self._doors
-        is_open = doors is not None and doors.done() and not self._closed
-        return is_open and (path in self._hit_paths or doors.result().takes(path))
-
-    def goes_on(self, client: Client) -> None:
-        self._going_on.add(client.id)
-
-    async def answer(self, request: HitRequest) -> Answer | None:
-        """The answer to a request in a lane, as `request` answers a flow that mitmproxy does not forward."""
-        try:
-            return await self._answer(request)
-        except Exception:
-            logger.exception("pixeltwin let a hit pass without a twin")
-            HITS.labels("other", State.SKIPPED, Reason.INTERNAL_ERROR).inc()
-            return None
-
-    async def _answer(self, request: HitRequest) -> Answer | None:
-        assert self._doors is not None  # noqa: S101 nothing is taken before
-        doors = self._doors.result()
-        if not ctx.options.keep_host_header:  # mitmproxy's own layer would have overwritten it
-            request = replace(request, host="")
-        if request.path not in self._hit_paths or request.method not in flows.METHODS:
-            return await doors.answer(request)
-        handled = await doors.gateway.handle(request)
-        if _goes_on(handled):
-            return None
-        return answer_hit(handled.admission.hit, handled.admission.cookies)
-
     def _open(self, config: Config) -> asyncio.Task[Doors]:
-        self._doors = self._spawn(_opened(config, ctx.options.pixeltwin_relay))
+        self._doors = opening = self._spawn(_opened(config, ctx.options.pixeltwin_relay))
         self._follower = self._spawn(self._notes.follow(self._doors))
+        lane = _lane(config)
+        if lane != "native":
+            self._lanes = Lanes(self._front, config.server.limits, lane)
+            self._lanes.running()
+            opening.add_done_callback(self._take_lanes)
         return self._doors
+
+    def _take_lanes(self, opening: asyncio.Task[Doors]) -> None:
+        if opening is self._doors and not opening.cancelled() and not opening.exception():
+            self._front.doors = opening.result()
 
     def _close(self) -> asyncio.Task[Any] | None:
         if self._doors is None or self._follower is None:
             return None
+        self._front.doors = None
+        if self._lanes:
+            self._lanes.done()
+            self._lanes = None
         return self._spawn(_closed(self._doors, self._follower))
 
     def _spawn[T](self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -199,9 +188,15 @@ class PixelMirror:
         return task
 
 
-def _goes_on(handled: Handled) -> bool:
-    """Whether the hit goes to Meta as it came: it is of a pixel that nobody configured."""
-    return handled.admission.relay is None and not handled.admission.withheld
+def _lane(config: Config) -> Lane:
+    """The lane that was asked for; by itself the one in which nothing is missed that somebody looks for."""
+    options = ctx.options
+    if options.pixeltwin_lane != "auto":
+        return cast("Lane", options.pixeltwin_lane)
+    if any((pixel.relay or options.pixeltwin_relay) == "native" for pixel in config.pixels):
+        return "native"
+    is_shown = ctx.master.addons.get("view") or (ctx.master.addons.get("dumper") and options.flow_detail)
+    return "flows" if is_shown or options.save_stream_file or options.hardump else "fast"
 
 
 def _check(option: str, choices: Sequence[str]) -> None:
@@ -228,6 +223,18 @@ async def _opened(config: Config, relay: Relay) -> Doors:
     await gateway.open()
     logger.info("pixeltwin mirrors the hits of %s", ", ".join(pixel.name for pixel in config.pixels))
     return Doors(gateway)
+
+
+def _is_same_outbox(config: Config, before: Config) -> bool:
+    same = config.outbox == before.outbox and config.delivery == before.delivery
+    return same and config.base == before.base
+
+
+async def _applied(opening: asyncio.Task[Doors], config: Config) -> None:
+    try:
+        await (await opening).gateway.apply(config)
+    except OSError as error:
+        logger.error("pixeltwin_config was not applied, the one before counts: %s", error)
 
 
 async def _closed(opening: asyncio.Task[Doors], follower: asyncio.Task[None]) -> None:

@@ -1,8 +1,6 @@
 """mitmproxy inside `pixeltwin run`: only the addons it needs, only safe options (THREATS section 1)."""
 
-import asyncio
 import logging
-import signal
 from typing import Any, Final
 
 from mitmproxy import master, options
@@ -45,23 +43,28 @@ class Embedded:
     def stop(self) -> None:
         self._master.shutdown()
 
-    def stop_on_signals(self) -> None:
-        """Stop gracefully on SIGTERM and SIGINT."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+    def apply(self, config: Config) -> None:
+        """Hold to the limits of another config from the next request on."""
+        self._master.options.update(**_limits(config))
+
+
+def _limits(config: Config) -> dict[str, Any]:
+    limits = config.server.limits
+    return {
+        "body_size_limit": str(max(limits.body, limits.ingest_body) + HEADROOM),
+        "tcp_timeout": max(1, round(limits.read_timeout)),
+    }
 
 
 def _options(config: Config) -> dict[str, Any]:
-    listen, limits = config.server.listen, config.server.limits
+    listen = config.server.listen
     host = f"[{listen.host}]" if ":" in listen.host else listen.host
     return {
         "mode": [f"reverse:{NO_UPSTREAM}@{host}:{listen.port}"],
-        "body_size_limit": str(max(limits.body, limits.ingest_body) + HEADROOM),
+        **_limits(config),
         "connection_strategy": "lazy",
         "keep_host_header": True,  # the front door wants the Host the browser named
         "validate_inbound_headers": True,
-        "tcp_timeout": max(1, round(limits.read_timeout)),
         "rawtcp": False,
         "websocket": False,
         "http3": False,

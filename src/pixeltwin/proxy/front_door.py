@@ -5,12 +5,13 @@ Another Host than ours is answered 421, another path 404, every hit alike, whate
 
 import asyncio
 import logging
+import time
 from typing import Final
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 
-from pixeltwin.gateway import Doors, Gateway
+from pixeltwin.gateway import STOP_SECONDS, Doors, Gateway
 from pixeltwin.pixel import answer
 from pixeltwin.pixel.answer import Answer, answer_hit
 from pixeltwin.pixel.request import HitRequest
@@ -27,8 +28,6 @@ class FrontDoor:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._doors = Doors(gateway)
-        self._paths = frozenset(gateway.config.server.paths.hits)
-        self._hosts = gateway.config.hosts
         self._in_flight = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -77,10 +76,11 @@ class FrontDoor:
     async def _answer(self, request: HitRequest) -> Answer:
         if not request.path.startswith("/"):
             return answer.BAD_REQUEST
-        if not request.host or (self._hosts and request.host not in self._hosts):
+        routes = self._gateway.routes
+        if not request.host or (routes.hosts and request.host not in routes.hosts):
             self._gateway.count_skip(Reason.FOREIGN_HOST)
             return answer.MISDIRECTED
-        if request.path in self._paths and request.method in flows.METHODS:
+        if request.path in routes.hits and request.method in flows.METHODS:
             handled = await self._gateway.handle(request)
             return answer_hit(handled.admission.hit, handled.admission.cookies)
         if found := await self._doors.answer(request):
@@ -89,9 +89,10 @@ class FrontDoor:
         return answer.NOT_FOUND
 
     async def _drain(self) -> None:
-        """Stop listening at once, let requests finish, then deliver what is due."""
+        """Stop listening at once, let requests finish, then deliver what is due: in the time that a stop may take."""
+        began = time.monotonic()
         self._draining = True
         proxyserver = ctx.master.addons.get("proxyserver")
         await proxyserver.servers.update([])  # not documented API: tests/proxy guard it
         await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=IN_FLIGHT_SECONDS)
-        await self._gateway.close()
+        await self._gateway.close(STOP_SECONDS - (time.monotonic() - began))

@@ -23,6 +23,7 @@ from pixeltwin.proxy.wire import RequestReader
 
 type Lane = Literal["fast", "flows", "native"]
 
+LANES: Final[tuple[Lane, ...]] = ("native", "flows", "fast")
 SWEEP_SECONDS: Final = 1.0
 HEADERS: Final = 32 << 10  # bytes of a head, besides its URL
 HEADROOM: Final = 1 << 20  # bytes; above it a body is answered 413, below it an oversized hit is answered like any

@@ -2,7 +2,7 @@
 
 const LONGEST = 2000; // characters of one value
 const SIGNS = {
-  delivered: "✓", queued: "…", held: "‖", later: "↻", skipped: "–", duplicate: "=", dropped: "⊘", refused: "✗", expired: "⌛", shed: "∅",
+  delivered: "✓", unacked: "?", queued: "…", held: "‖", later: "↻", skipped: "–", duplicate: "=", dropped: "⊘", refused: "✗", expired: "⌛", shed: "∅",
 };
 const REASONS = {
   queued: "waits to be sent",

@@ -1,0 +1,179 @@
+"""Keeping what was decided: into the outbox, as long as a browser may wait for that, and into the books.
+
+Each hit is counted once, when it is known what became of it. The outbox may know that after the browser.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from pixeltwin.consent.verdict import Treatment
+from pixeltwin.delivery.journal import Journal, State
+from pixeltwin.delivery.outbox import Appended, NewItem, Outbox
+from pixeltwin.gateway.appends import Appends
+from pixeltwin.gateway.consents import Consents
+from pixeltwin.gateway.entries import record_of_server_event, tell_answer
+from pixeltwin.gateway.items import twin_item
+from pixeltwin.gateway.line import Line
+from pixeltwin.mirror import Admission, Draft
+from pixeltwin.pixel.request import HitRequest
+from pixeltwin.pixel.skip import Reason
+from pixeltwin.telemetry import HITS, LATE_APPENDS, RULE_ERRORS, RULES, UNACKED_PASSTHROUGH, log
+
+LOST: Final = (Reason.OUTBOX_FAILED, Reason.INTERNAL_ERROR)
+UNACKED: Final = "unacked_passthrough"
+STATES: Final = {
+    Appended.ACCEPTED: State.QUEUED,
+    Appended.DUPLICATE: State.DUPLICATE,
+    Appended.SHED: State.SHED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How a hit was kept. `states` are those of its twins, or one where there is none; `detail` says why to people,
+    `reason` to metrics.
+
+    An `is_open` end is not the last word: the outbox has not answered yet.
+    """
+
+    states: list[State]
+    reason: str = ""
+    detail: str = ""
+    is_open: bool = False
+
+
+class Keeper:
+    """Keeps hits and posted events in the outbox, once that is there, and tells the `journal`."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._outbox: Outbox | None = None
+        self._consents: Consents | None = None
+        self._appends = Appends()
+
+    def use(self, outbox: Outbox) -> None:
+        self._outbox, self._consents = outbox, Consents(outbox)
+
+    async def flush(self, seconds: float) -> None:
+        """Wait for what the outbox was given, but no longer than so many seconds."""
+        await self._appends.flush(seconds)
+
+    async def keep(self, line: Line, admission: Admission, items: list[NewItem]) -> Kept:
+        """Keep a hit's items and do what its visitor's answer asks for; durable when it returns, unless it is late."""
+        size = _size(items)
+        if self._appends.has_room(size):
+            end = await self._keep_in_time(line, admission, items, size)
+        else:
+            end = _lost(admission, Reason.OUTBOX_BUSY) if items else _skipped(admission)
+        if not end.is_open:
+            _count(line, admission, end)
+        return end
+
+    async def _keep_in_time(self, line: Line, admission: Admission, items: list[NewItem], size: int) -> Kept:
+        end = await self._appends.within(
+            line.config.server.limits.ack_deadline,
+            self._store(admission, items),
+            size=size,
+            late=partial(self._correct, line, admission),
+        )
+        if end is None and items:
+            UNACKED_PASSTHROUGH.inc()
+        return end or _unacked(admission)
+
+    async def _store(self, admission: Admission, items: list[NewItem]) -> Kept:
+        """Carry the visitor's answer out and append the hit's items."""
+        if self._consents and await self._consents.follow(admission):
+            tell_answer(self._journal, admission)
+        try:
+            return _kept(admission, await self._append(items))
+        except OSError as error:
+            log.error("the outbox took nothing", error=str(error))
+            return _lost(admission, Reason.OUTBOX_FAILED)
+
+    def _correct(self, line: Line, admission: Admission, late: "asyncio.Task[Kept]") -> None:
+        """Tell how a hit was kept that went on without being."""
+        end = _lost(admission, Reason.INTERNAL_ERROR) if late.cancelled() or late.exception() else late.result()
+        LATE_APPENDS.labels(end.reason if end.reason in LOST else "kept").inc()
+        if admission.skip:
+            return  # which has been told
+        _count(line, admission, end)
+        for draft, state in zip(admission.drafts, end.states, strict=False):
+            record = self._journal.get(draft.record_id)
+            if record and record.state is State.UNACKED:
+                self._journal.update(draft.record_id, state=state, detail=end.detail)
+
+    async def keep_posted(self, line: Line, request: HitRequest, drafts: list[Draft]) -> Reason | None:
+        """Append posted events; why they cannot be said to be durable, None when they are."""
+        items = [twin_item(draft) for draft in drafts]
+        size = _size(items)
+        if not self._appends.has_room(size):
+            return Reason.OUTBOX_BUSY
+        seconds, storing = line.config.server.limits.ack_deadline, self._store_posted(line, request, drafts, items)
+        is_stored = await self._appends.within(seconds, storing, size=size, late=_look)
+        return None if is_stored else Reason.OUTBOX_BUSY if is_stored is None else Reason.OUTBOX_FAILED
+
+    async def _store_posted(self, line: Line, request: HitRequest, drafts: list[Draft], items: list[NewItem]) -> bool:
+        try:
+            appended = await self._append(items)
+        except OSError as error:
+            log.error("the outbox took nothing", error=str(error))
+            return False
+        for draft, one in zip(drafts, appended, strict=True):
+            HITS.labels(line.names[draft.pixel_id], STATES[one], "").inc()
+            self._journal.add(record_of_server_event(request, draft, STATES[one]))
+        return True
+
+    async def _append(self, items: list[NewItem]) -> list[Appended]:
+        if self._outbox is None and items:
+            raise OSError("the outbox is not open")
+        return await self._outbox.append(items) if self._outbox and items else []
+
+
+def _kept(admission: Admission, appended: Sequence[Appended]) -> Kept:
+    """The outbox has taken the hit's items, its twins' first."""
+    if admission.skip:
+        return _skipped(admission)
+    held = {Appended.ACCEPTED: State.HELD} if admission.verdict.twin is Treatment.HOLD else {}
+    return Kept([{**STATES, **held}[one] for one in appended[: len(admission.drafts)]])
+
+
+def _unacked(admission: Admission) -> Kept:
+    """The outbox has not answered in time."""
+    return _skipped(admission) if admission.skip else Kept([State.UNACKED] * len(admission.drafts), "", UNACKED, True)
+
+
+def _lost(admission: Admission, reason: Reason) -> Kept:
+    """The outbox has taken nothing."""
+    return Kept([State.SKIPPED] * max(1, len(admission.drafts)), reason, reason)
+
+
+def _skipped(admission: Admission) -> Kept:
+    """There are no twins."""
+    because = f": {admission.because}" if admission.because else ""
+    return Kept([State.SKIPPED], str(admission.skip), f"{admission.skip}{because}")
+
+
+def _size(items: Sequence[NewItem]) -> int:
+    """How many bytes the items carry."""
+    return sum(len(item.payload) for item in items)
+
+
+def _count(line: Line, admission: Admission, end: Kept) -> None:
+    """Count the hit by what became of it, once that is known, and the rules that held of it."""
+    pixels = [draft.pixel_id for draft in admission.drafts] or [admission.hit.pixel_id if admission.hit else ""]
+    for pixel_id, state in zip(pixels, end.states, strict=False):
+        HITS.labels(line.names.get(pixel_id, "other"), state, end.reason).inc()
+    if admission.ruled:
+        for rule in admission.ruled.names:
+            RULES.labels(rule).inc()
+        for fault in admission.ruled.faults:
+            RULE_ERRORS.labels(fault.partition(":")[0]).inc()
+
+
+def _look(late: "asyncio.Task[bool]") -> None:
+    """What failed after its answer has nobody else to hear of it."""
+    if not late.cancelled() and (error := late.exception()):
+        log.error("posted events were not kept", error=repr(error))

@@ -1,0 +1,39 @@
+"""`pixeltwin_config` is set again while mitmproxy runs: the gateway goes on, under the new config."""
+
+import pytest
+from mitmproxy import exceptions
+from mitmproxy.test import taddons
+from tests.delivery.bench import until
+from tests.factories import PIXEL
+
+from pixeltwin.proxy.addon import PixelMirror
+
+SHOP = f'pixels: [{{ id: "{PIXEL}", access_token: "${{T}}" }}]\n'
+HERE = "outbox: { kind: sqlite, path: outbox.db }\n"
+
+
+@pytest.fixture
+def config(tmp_path, monkeypatch):
+    monkeypatch.setenv("T", "t")
+    (path := tmp_path / "pixeltwin.yaml").write_text(SHOP + HERE)
+    return path
+
+
+async def test_a_changed_config_is_applied_a_bad_one_refused_and_another_outbox_opened(config):
+    addon = PixelMirror()
+    with taddons.context(addon, loadcore=False) as host:
+        host.configure(addon, pixeltwin_config=str(config))
+        gateway = (await addon.running()).gateway
+        config.write_text(SHOP + HERE + "identity: { set_cookies: false }\n")
+        host.configure(addon, pixeltwin_config=str(config))
+        await until(lambda: gateway.policy.set_cookies is False)
+        assert (await addon._doors).gateway is gateway
+        config.write_text("pixels: []\n")
+        with pytest.raises(exceptions.OptionsError, match="yaml:1"):
+            host.configure(addon, pixeltwin_config=str(config))
+        assert gateway.ready() is None
+        config.write_text(SHOP + HERE.replace("outbox.db", "other.db"))
+        host.configure(addon, pixeltwin_config=str(config))
+        assert (await addon._doors).gateway is not gateway
+        await until(lambda: gateway.ready() is not None)
+        await addon.done()
