@@ -179,3 +179,54 @@ def test_hits_are_answered_and_not_forwarded_when_told_so(tmp_path, meta):
     with mitmdump(tmp_path, config, f"reverse:{meta.url}", "--set", "pixeltwin_relay=none") as proxy:
         assert httpx.get(f"{proxy.url}/tr/?{now_query()}", headers=HEADERS, trust_env=False).status_code == 200
         assert until(lambda: meta.report()["counts"]["server_only"] == 1)
+
+
+LANES = ("fast", "flows", "native")
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_the_lane_changes_no_answer_and_no_twin(tmp_path, meta, lane):
+    """Hits of our pixels are answered here, those of other pixels and everything else go on to Meta."""
+    config = write_config(tmp_path, meta.url)
+    options = ("--set", "pixeltwin_relay=background", "--set", f"pixeltwin_lane={lane}")
+    with (
+        mitmdump(tmp_path, config, f"reverse:{meta.url}", *options) as proxy,
+        httpx.Client(base_url=proxy.url, headers=HEADERS, trust_env=False) as browser,
+    ):
+        ours = browser.get(f"/tr/?{now_query(eid='ours')}")
+        foreign = browser.get(f"/tr/?{now_query(eid='foreign', id='9999999999999999')}")
+        script = browser.get("/en_US/fbevents.js")
+        again = browser.post("/tr/", data={"id": PIXEL, "ev": "Lead", "dl": "https://a.example/", "eid": "again"})
+        assert [one.status_code for one in (ours, foreign, script, again)] == [200, 200, 200, 200]
+        assert ours.headers["cache-control"] == "no-store"
+        assert "fbq" in script.text
+        assert until(lambda: {pair["event_id"] for pair in meta.pairs()} == {"ours", "again"}), meta.report()
+        assert until(lambda: meta.report()["counts"]["browser_only"] == 1), "the other pixel's own hit"
+    assert meta.report()["counts"]["browser_duplicates"] == meta.report()["counts"]["server_duplicates"] == 0
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_connection_with_tls_is_answered_in_every_lane(tmp_path, meta, lane):
+    config = write_config(tmp_path, meta.url)
+    options = ("--set", "pixeltwin_relay=background", "--set", f"pixeltwin_lane={lane}")
+    with (
+        mitmdump(tmp_path, config, f"reverse:{meta.url}", *options) as proxy,
+        httpx.Client(verify=False, headers=HEADERS, trust_env=False, http2=False) as browser,  # noqa: S501 mitmproxy's own CA
+    ):
+        url = proxy.url.replace("http://", "https://")
+        assert browser.get(f"{url}/tr/?{now_query(eid='tls')}").status_code == 200
+        assert "fbq" in browser.get(f"{url}/en_US/fbevents.js").text
+        assert until(meta.pairs)[0]["event_id"] == "tls"
+
+
+def test_hits_in_the_flows_lane_are_saved_like_any_flow(tmp_path, meta):
+    config = write_config(tmp_path, meta.url)
+    options = ("--set", "pixeltwin_relay=background", "-w", str(tmp_path / "flows"))
+    with mitmdump(tmp_path, config, f"reverse:{meta.url}", *options) as proxy:
+        httpx.get(f"{proxy.url}/tr/?{now_query(eid='saved')}", headers=HEADERS, trust_env=False)
+        assert until(meta.pairs)
+        assert proxy.process.stop() == 0
+    (flow,) = recorded(tmp_path)
+    assert (flow.request.query["eid"], flow.response.status_code) == ("saved", 200)
+    assert flow.comment.startswith("twin")
+    assert flow.request.timestamp_start <= flow.response.timestamp_end

@@ -18,6 +18,10 @@ class Routes:
     ingest: re.Pattern[str]
     hosts: frozenset[str]
 
+    def posts(self, path: str) -> bool:
+        """Whether JSON is posted there."""
+        return bool(self.bridge.fullmatch(path) or self.ingest.fullmatch(path))
+
 
 def routes_of(config: Config) -> Routes:
     """The routes of a config."""

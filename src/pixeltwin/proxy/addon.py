@@ -6,13 +6,15 @@ the hit goes on and the fault is counted.
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 from mitmproxy import contentviews, ctx, exceptions, http
 from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Client
+from mitmproxy.proxy import layer
 
 from pixeltwin.config import Config, load_config
 from pixeltwin.delivery.journal import State
@@ -23,12 +25,13 @@ from pixeltwin.pixel.cookies import SetCookie
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.proxy import flows
 from pixeltwin.proxy.content_view import MetaPixel
+from pixeltwin.proxy.lane_front import SANDBOX_PATHS, LaneFront, goes_on
+from pixeltwin.proxy.lanes import LANES, Lane, Lanes
 from pixeltwin.proxy.notes import FlowNotes
 from pixeltwin.telemetry import HITS, log_into_host
 
 RELAYS: Final[tuple[Relay, ...]] = ("native", "background", "browser", "none")
 META_HOST: Final = "www.facebook.com"
-SANDBOX_PATHS: Final = ("/privacy_sandbox/pixel/register/trigger", "/privacy_sandbox/pixel/register/trigger/")
 logger = logging.getLogger(__name__)
 
 
@@ -46,6 +49,8 @@ class PixelMirror:
         self._notes = FlowNotes()
         self._cookies: dict[str, tuple[SetCookie, ...]] = {}  # for the answers under way, by flow
         self._tasks: set[asyncio.Task[Any]] = set()  # asyncio itself holds tasks weakly
+        self._front = LaneFront()
+        self._lanes: Lanes | None = None
 
     def load(self, loader: Loader) -> None:
         loader.add_option("pixeltwin_config", str, "", "pixeltwin's config file, for instance config/minimal.yaml.")
@@ -57,14 +62,23 @@ class PixelMirror:
             "it), background (answered here, relayed from the outbox), browser or none (answered here).",
             choices=RELAYS,
         )
+        loader.add_option(
+            "pixeltwin_lane",
+            str,
+            "auto",
+            "How hits are read in reverse mode: fast (no flows), flows (quick, and every hit is a flow), native "
+            "(mitmproxy's own HTTP layer); auto: native where mitmproxy forwards hits itself, flows where somebody "
+            "looks at them or saves them, else fast.",
+            choices=("auto", *LANES),
+        )
         contentviews.add(MetaPixel())
         log_into_host()
 
     def configure(self, updated: set[str]) -> None:
-        if not updated & {"pixeltwin_config", "pixeltwin_relay"}:
+        if not updated & {"pixeltwin_config", "pixeltwin_relay", "pixeltwin_lane"}:
             return
-        if ctx.options.pixeltwin_relay not in RELAYS:  # mitmproxy does not hold --set to the choices
-            raise _refused(f"pixeltwin_relay is {ctx.options.pixeltwin_relay!r}; one of {', '.join(RELAYS)} would work")
+        _check("pixeltwin_relay", RELAYS)
+        _check("pixeltwin_lane", ("auto", *LANES))
         before, self._config = self._config, _load(ctx.options.pixeltwin_config)
         if before is None or self._doors is None:
             return
@@ -82,7 +96,13 @@ class PixelMirror:
     def done(self) -> asyncio.Task[Any] | None:
         return self._close()
 
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        if self._lanes is not None:
+            self._lanes.next_layer(nextlayer)
+
     async def request(self, flow: http.HTTPFlow) -> None:
+        if self._front.has_decided(flow):
+            return
         try:
             if self._doors is not None and flows.is_fresh(flow):
                 await self._take(flow, await asyncio.shield(self._doors))
@@ -95,6 +115,9 @@ class PixelMirror:
         if flow.response and (cookies := self._cookies.pop(flow.id, None)) is not None:
             flow.response.headers.pop("set-cookie", None)
             flows.set_cookies(flow.response, cookies)
+
+    def client_disconnected(self, client: Client) -> None:
+        self._front.forget(client)
 
     def error(self, flow: http.HTTPFlow) -> None:
         self._cookies.pop(flow.id, None)
@@ -121,7 +144,7 @@ class PixelMirror:
         What consent or a rule withholds, or holds, is answered here.
         """
         relay = handled.admission.relay
-        if relay is None and not handled.admission.withheld:
+        if goes_on(handled):
             return
         if relay is not None and handled.relay == "native":
             flows.set_request(flow, relay)
@@ -136,13 +159,26 @@ class PixelMirror:
         return flows.is_reverse(flow) or flow.request.pretty_host.lower() in _hit_hosts(self._config)
 
     def _open(self, config: Config) -> asyncio.Task[Doors]:
-        self._doors = self._spawn(_opened(config, ctx.options.pixeltwin_relay))
+        self._doors = opening = self._spawn(_opened(config, ctx.options.pixeltwin_relay))
         self._follower = self._spawn(self._notes.follow(self._doors))
+        lane = _lane(config)
+        if lane != "native":
+            self._lanes = Lanes(self._front, config.server.limits, lane)
+            self._lanes.running()
+            opening.add_done_callback(self._take_lanes)
         return self._doors
+
+    def _take_lanes(self, opening: asyncio.Task[Doors]) -> None:
+        if opening is self._doors and not opening.cancelled() and not opening.exception():
+            self._front.doors = opening.result()
 
     def _close(self) -> asyncio.Task[Any] | None:
         if self._doors is None or self._follower is None:
             return None
+        self._front.doors = None
+        if self._lanes:
+            self._lanes.done()
+            self._lanes = None
         return self._spawn(_closed(self._doors, self._follower))
 
     def _spawn[T](self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
@@ -150,6 +186,23 @@ class PixelMirror:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _lane(config: Config) -> Lane:
+    """The lane that was asked for; by itself the one in which nothing is missed that somebody looks for."""
+    options = ctx.options
+    if options.pixeltwin_lane != "auto":
+        return cast("Lane", options.pixeltwin_lane)
+    if any((pixel.relay or options.pixeltwin_relay) == "native" for pixel in config.pixels):
+        return "native"
+    is_shown = ctx.master.addons.get("view") or (ctx.master.addons.get("dumper") and options.flow_detail)
+    return "flows" if is_shown or options.save_stream_file or options.hardump else "fast"
+
+
+def _check(option: str, choices: Sequence[str]) -> None:
+    """mitmproxy does not hold --set to an option's choices."""
+    if (found := getattr(ctx.options, option)) not in choices:
+        raise _refused(f"{option} is {found!r}; one of {', '.join(choices)} would work")
 
 
 def _load(path: str) -> Config:

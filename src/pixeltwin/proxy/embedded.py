@@ -9,23 +9,26 @@ from mitmproxy.addons import core, errorcheck, next_layer, proxyserver
 from pixeltwin.config import Config
 from pixeltwin.gateway import Gateway
 from pixeltwin.proxy.front_door import FrontDoor
+from pixeltwin.proxy.lanes import HEADROOM, Lane, Lanes
 
 # The mode wants an upstream; the front door answers everything, so nobody connects to this one.
 NO_UPSTREAM: Final = "http://127.0.0.1:9"
-HEADROOM: Final = (
-    1 << 20
-)  # bytes; above it mitmproxy itself answers 413, below it an oversized hit is answered like any
 
 
 class Embedded:
-    """A proxy server for one gateway, running in the loop it is made in."""
+    """A proxy server for one gateway, running in the loop it is made in, its connections in the lane."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, lane: Lane = "fast") -> None:
         logging.getLogger("mitmproxy").setLevel(logging.WARNING)  # it would announce an upstream that nobody asks
-        self._front_door = FrontDoor(gateway)
+        self._front_door = front = FrontDoor(gateway)
         self._master = master.Master(options.Options())
         self._master.addons.add(
-            core.Core(), proxyserver.Proxyserver(), next_layer.NextLayer(), self._front_door, errorcheck.ErrorCheck()
+            core.Core(),
+            proxyserver.Proxyserver(),
+            *([] if lane == "native" else [Lanes(front, gateway.config.server.limits, lane)]),
+            next_layer.NextLayer(),
+            front,
+            errorcheck.ErrorCheck(),
         )
         self._master.options.update(**_options(gateway.config))
 

@@ -1,6 +1,7 @@
 """Between mitmproxy's flows and pixeltwin's own types."""
 
 from collections.abc import Collection, Iterable
+from http import HTTPStatus
 from typing import Final
 
 from mitmproxy import http
@@ -9,6 +10,7 @@ from mitmproxy.proxy import mode_specs
 from pixeltwin.pixel.answer import Answer
 from pixeltwin.pixel.cookies import SetCookie
 from pixeltwin.pixel.request import HitRequest
+from pixeltwin.proxy.wire import joined_headers, the_host
 
 METHODS: Final = ("GET", "POST")
 PRIVATE: Final = frozenset({"cookie", "authorization", "forwarded", "via"})  # PROTOCOL 4.4
@@ -37,7 +39,7 @@ def hit_request(flow: http.HTTPFlow, *, host: str, first_party: bool = True) -> 
         host=host,
         path=path.decode("latin-1"),
         query=query,
-        headers=_headers(flow.request.headers.fields),
+        headers=joined_headers(flow.request.headers.fields),
         body=flow.request.raw_content or b"",
         peer=peer[0] if peer else "",
         received_at=flow.request.timestamp_start,
@@ -72,6 +74,8 @@ def set_answer(flow: http.HTTPFlow, answer: Answer, *, close: bool = False) -> N
     """Answer the flow here; mitmproxy asks no upstream."""
     headers = {"Content-Type": answer.content_type, **answer.headers, **({"Connection": "close"} if close else {})}
     flow.response = http.Response.make(answer.status, answer.body, headers)
+    if answer.status == HTTPStatus.NO_CONTENT:
+        del flow.response.headers["content-length"]  # RFC 9110 8.6
     set_cookies(flow.response, answer.cookies)
 
 
@@ -80,17 +84,4 @@ def host_header(flow: http.HTTPFlow) -> str:
     named = flow.request.headers.get_all("host")
     if flow.request.is_http2 or flow.request.is_http3:
         named = [flow.request.authority]
-    if len(named) != 1:
-        return ""
-    host = named[0].strip().lower()
-    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-
-
-def _headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
-    joined: dict[str, str] = {}
-    for raw_name, raw_value in fields:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "replace")
-        separator = "; " if name == "cookie" else ", "
-        joined[name] = f"{joined[name]}{separator}{value}" if name in joined else value
-    return joined
+    return the_host(named)

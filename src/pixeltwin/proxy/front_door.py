@@ -9,10 +9,12 @@ import time
 from typing import Final
 
 from mitmproxy import ctx, http
+from mitmproxy.connection import Client
 
 from pixeltwin.gateway import STOP_SECONDS, Doors, Gateway
 from pixeltwin.pixel import answer
 from pixeltwin.pixel.answer import Answer, answer_hit
+from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.proxy import flows
 
@@ -35,15 +37,34 @@ class FrontDoor:
     def running(self) -> None:
         self.is_open.set()
 
+    @property
+    def is_draining(self) -> bool:
+        return self._draining
+
+    def takes(self, method: str, path: str) -> bool:
+        """Everything: nothing goes to an upstream from here."""
+        return True
+
+    def goes_on(self, client: Client) -> None:
+        """Nothing does."""
+
     async def request(self, flow: http.HTTPFlow) -> None:
+        if flow.request.first_line_format != "relative":  # for another server: this is no open proxy
+            flows.set_answer(flow, answer.BAD_REQUEST)
+            return
+        request = flows.hit_request(flow, host=flows.host_header(flow))
+        flows.set_answer(flow, await self.answer(request), close=self._draining)
+
+    async def answer(self, request: HitRequest) -> Answer:
+        """The answer to any request; never raises."""
         self._in_flight += 1
         self._idle.clear()
         try:
-            flows.set_answer(flow, await self._answer(flow), close=self._draining)
+            return await self._answer(request)
         except Exception:
             logger.exception("a request could not be answered as it should")
             self._gateway.count_skip(Reason.INTERNAL_ERROR)
-            flows.set_answer(flow, answer.EMPTY)
+            return answer.EMPTY
         finally:
             self._in_flight -= 1
             if not self._in_flight:
@@ -52,16 +73,14 @@ class FrontDoor:
     def done(self) -> "asyncio.Task[None]":
         return asyncio.get_running_loop().create_task(self._drain())
 
-    async def _answer(self, flow: http.HTTPFlow) -> Answer:
-        if flow.request.first_line_format != "relative":
-            return answer.BAD_REQUEST  # a request for another server: this is no open proxy
-        host = flows.host_header(flow)
+    async def _answer(self, request: HitRequest) -> Answer:
+        if not request.path.startswith("/"):
+            return answer.BAD_REQUEST
         routes = self._gateway.routes
-        if not host or (routes.hosts and host not in routes.hosts):
+        if not request.host or (routes.hosts and request.host not in routes.hosts):
             self._gateway.count_skip(Reason.FOREIGN_HOST)
             return answer.MISDIRECTED
-        request = flows.hit_request(flow, host=host)
-        if flows.is_hit_on(flow, routes.hits):
+        if request.path in routes.hits and request.method in flows.METHODS:
             handled = await self._gateway.handle(request)
             return answer_hit(handled.admission.hit, handled.admission.cookies)
         if found := await self._doors.answer(request):

@@ -1,0 +1,218 @@
+"""HTTP/1.1 between a connection's bytes and our own types, without mitmproxy's flows. llhttp parses, strictly."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+
+import httptools
+
+from pixeltwin.pixel.answer import Answer
+
+END_OF_HEAD: Final = re.compile(rb"\n\r?\n")  # also one that llhttp does not accept: nobody waits for another
+REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+type Fields = list[tuple[bytes, bytes]]
+
+
+class ForeignError(Exception):
+    """llhttp does not take it, or it is more than a plain HTTP/1.1 request. Who is more lenient may look at it."""
+
+
+class TooLargeError(Exception):
+    """The request is larger than allowed; `status` is what it is answered."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A request's head. `length` is that of the body in bytes, None when it comes in chunks."""
+
+    method: str
+    target: bytes
+    fields: Fields
+    length: int | None
+    keep_alive: bool
+    expects_continue: bool
+    path: str
+    query: bytes
+
+    @property
+    def host(self) -> str:
+        """As `the_host`."""
+        return the_host([value.decode("latin-1") for name, value in self.fields if name.lower() == b"host"])
+
+
+@dataclass(slots=True)
+class Message:
+    """One request as llhttp tells it."""
+
+    target: bytes = b""
+    fields: Fields = field(default_factory=list)
+    body: bytearray = field(default_factory=bytearray)
+    has_head: bool = False
+    is_complete: bool = False
+
+    def on_url(self, target: bytes) -> None:
+        self.target = target
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.fields.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self.has_head = True
+
+    def on_body(self, part: bytes) -> None:
+        self.body += part
+
+    def on_message_complete(self) -> None:
+        self.is_complete = True
+
+
+class RequestReader:
+    """Reads one request after the other from what a connection sends: `head`, `body`, `finish`, and again.
+
+    `max_head` and `max_body` are in bytes. A body that comes in chunks may be as long with its frames.
+    """
+
+    def __init__(self, *, max_head: int, max_body: int) -> None:
+        self._max_head = max_head
+        self._max_body = max_body
+        self._bytes = bytearray()  # from the first byte of the request that is being read
+        self._begin()
+
+    def _begin(self) -> None:
+        self._head: Head | None = None
+        self._searched = 0
+        self._end = 0  # of what was parsed
+
+    def __len__(self) -> int:
+        return len(self._bytes)
+
+    def receive(self, data: bytes) -> None:
+        """Raises `TooLargeError` when more comes than a request may have: nobody sends that before an answer."""
+        self._bytes += data
+        if len(self._bytes) > self._max_head + self._max_body:
+            raise TooLargeError(413)
+
+    def unread(self) -> bytes:
+        """What was received since the request before, the request being read included."""
+        return bytes(self._bytes)
+
+    def head(self) -> Head | None:
+        """The request's head, None while it is not all there. Raises `ForeignError` or `TooLargeError`."""
+        if self._head is None:
+            found = END_OF_HEAD.search(self._bytes, self._searched)
+            end = found.end() if found else len(self._bytes)
+            if end > self._max_head:
+                raise TooLargeError(431)
+            if not found:
+                self._searched = max(0, end - 2)
+                return None
+            del found  # it would keep the bytes from growing
+            self._head = self._parse(end)
+        return self._head
+
+    def body(self) -> bytes | None:
+        """The body of the request whose head is there, None while it is not. Raises as `head` does."""
+        assert self._head is not None  # noqa: S101 asked after `head`
+        length = self._head.length
+        if length is None:
+            return self._chunked_body()
+        if length > self._max_body:
+            raise TooLargeError(413)
+        end = self._head_end + length
+        if len(self._bytes) < end:
+            return None
+        self._end = end
+        return bytes(self._bytes[self._head_end : end])
+
+    def finish(self) -> None:
+        """The request was answered: what follows it is the next."""
+        del self._bytes[: self._end]
+        self._begin()
+
+    def _parse(self, end: int) -> Head:
+        self._message = message = Message()
+        self._parser = parser = httptools.HttpRequestParser(message)
+        try:
+            parser.feed_data(bytes(self._bytes[:end]))
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise ForeignError(str(error)) from error
+        if not message.has_head or parser.get_http_version() != "1.1":
+            raise ForeignError("not HTTP/1.1")
+        self._head_end = self._end = end
+        named = {name.lower(): value for name, value in message.fields}
+        path, _, query = message.target.partition(b"?")
+        return Head(
+            method=parser.get_method().decode("ascii"),
+            target=message.target,
+            fields=message.fields,
+            length=_length(named),
+            # llhttp's own word is gone once a request without body is complete
+            keep_alive=b"close" not in named.get(b"connection", b"").lower(),
+            expects_continue=named.get(b"expect", b"").lower() == b"100-continue",
+            path=path.decode("latin-1"),
+            query=query,
+        )
+
+    def _chunked_body(self) -> bytes | None:
+        """Parsed line by line, so that no byte of the next request is fed along with this one's last chunk."""
+        while not self._message.is_complete:
+            if self._end - self._head_end > self._max_body:
+                raise TooLargeError(413)
+            stop = self._bytes.find(b"\n", self._end) + 1 or len(self._bytes)
+            if stop == self._end:
+                return None
+            try:
+                self._parser.feed_data(bytes(self._bytes[self._end : stop]))
+            except httptools.HttpParserError as error:
+                raise ForeignError(str(error)) from error
+            self._end = stop
+        return bytes(self._message.body)
+
+
+def _length(named: Mapping[bytes, bytes]) -> int | None:
+    """The length that llhttp has found well-formed and unambiguous."""
+    if (coding := named.get(b"transfer-encoding")) is None:
+        return int(named.get(b"content-length", b"0"))
+    if coding.lower() != b"chunked":
+        raise ForeignError("a transfer coding besides chunked")
+    return None
+
+
+def joined_headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in fields:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "replace")
+        if name in joined:
+            value = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}"
+        joined[name] = value
+    return joined
+
+
+def the_host(named: list[str]) -> str:
+    """The host of these Host headers, lower-cased, without port; empty when there is not exactly one."""
+    if len(named) != 1:
+        return ""
+    host = named[0].strip().lower()
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+def answer_bytes(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
+    """The answer as HTTP/1.1; `bodiless`: to a HEAD. A 204 has no length (RFC 9110 8.6)."""
+    lines = [f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}", f"Content-Type: {answer.content_type}"]
+    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+    lines += [f"Set-Cookie: {cookie.header()}" for cookie in answer.cookies]
+    if answer.status != HTTPStatus.NO_CONTENT:
+        lines.append(f"Content-Length: {len(answer.body)}")
+    if close:
+        lines.append("Connection: close")
+    head = "\r\n".join((*lines, "", "")).encode("utf-8", "replace")
+    return head if bodiless else head + answer.body
