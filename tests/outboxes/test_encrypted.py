@@ -9,6 +9,7 @@ from tests.outboxes.engines import server
 from pixeltwin.delivery.encryption import Encryption, key_id
 from pixeltwin.delivery.outbox import Delivered, NewItem, Outbox, Refused
 from pixeltwin.outboxes import open_outbox, postgres, sqlite
+from pixeltwin.outboxes.sqlite.checks import checksum_of
 
 CAPI, RELAY = "conversions_api", "pixel_relay"
 CANARY = b'{"em":"62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"}'
@@ -126,9 +127,12 @@ async def test_a_lease_of_nothing_but_unreadable_items_is_empty_and_leaves_nothi
 
 
 async def test_what_somebody_moved_to_another_pixel_is_a_letter(tmp_path: Path) -> None:
+    """Also when he knows how the row's checksum is made."""
     await fill(tmp_path, KEY, items=[new_item(), new_item(b"stays")])
     db = apsw.Connection(str(tmp_path / "outbox.db"))
-    db.execute("UPDATE outbox SET pixel_id = '2' WHERE seq = 1")
+    db.create_scalar_function("checksum_of", checksum_of)
+    moved = "pixel_id = '2', checksum = checksum_of(destination, '2', key, subject, payload)"
+    db.execute(f"UPDATE outbox SET {moved} WHERE seq = 1")  # noqa: S608
     db.close()
     outbox = await opened(tmp_path, KEY)
     assert await taken(outbox) == [b"stays"]

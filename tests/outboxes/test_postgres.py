@@ -141,7 +141,7 @@ async def test_what_one_node_appends_another_delivers(tmp_path: Path) -> None:
         await gateway.append([new_item(str(n)) for n in range(10)])
         assert await deliver(worker, await lease(worker)) == 10
         assert await gateway.stats() == {}
-        assert await gateway.tally() == {CAPI: Tally(accepted=10, delivered=10)}
+        assert await gateway.outbox.tally() == {CAPI: Tally(accepted=10, delivered=10)}
 
 
 async def test_a_key_is_accepted_from_one_node_only(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def normalised(value: Any) -> str:
 
 def in_words(number: re.Match[str]) -> str:
     milliseconds = int(number[0].ljust(13, "0"))
-    return "NOW" if abs(milliseconds - NOW) < 600_000 else number[0]
+    return "NOW" if abs(milliseconds - NOW) < 21_600_000 else number[0]
 
 
 def counted() -> Counter[tuple[str, ...]]:

@@ -21,7 +21,7 @@ from tests.reliability.oracle import PIXELS, Hit, Oracle
 from pixeltwin.delivery.outbox import NewItem, Outbox
 from pixeltwin.delivery.worker import Worker
 from pixeltwin.destinations.conversions_api import ConversionsApi
-from pixeltwin.gateway.gateway import LINGER
+from pixeltwin.gateway.delivering import LINGER
 from pixeltwin.outboxes import sqlite
 
 BACKLOG = rounds(20_000, 500_000)

@@ -149,7 +149,7 @@ def _named_form(model: type[BaseModel], written: JsonSchemaValue) -> JsonSchemaV
 
 def _by_kind(model: type[BaseModel], written: JsonSchemaValue) -> JsonSchemaValue:
     """With `kind`, unless there is no choice."""
-    if len(kinds.names(_folder(model))) == 1:
+    if not _is_kind(model) or len(kinds.names(_folder(model))) == 1:
         return written
     return {**written, "required": list(dict.fromkeys(("kind", *written.get("required", ()))))}
 
@@ -183,7 +183,8 @@ def _serializer(schema: Any) -> Any:
 
 
 def _is_kind(model: type) -> bool:
-    return issubclass(model, kinds.KindSettings | Matcher)
+    """Whether it is one of those that can be chosen; others only have a kind's options."""
+    return issubclass(model, kinds.KindSettings | Matcher) and model.__name__ == "Settings"
 
 
 def _folder_of(union: core_schema.TaggedUnionSchema) -> CoreRef:

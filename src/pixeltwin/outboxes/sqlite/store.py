@@ -46,7 +46,6 @@ from pixeltwin.outboxes.sqlite.tallies import Tallies, letters, waiting
 
 FORGET_EVERY: Final = 60.0  # seconds; what has expired is no duplicate before it is deleted, so this is housekeeping
 FORGET_AT_ONCE: Final = 1000  # keys, some 5 ms: the commands of the same transaction wait for it
-LOOK_AFTER: Final = 256 << 10  # bytes that are appended between looks at how much room there is
 LOOK_EVERY: Final = 0.02  # seconds between them at most: a look costs as much as the rest of a small transaction
 
 type LeasedRow = tuple[int, str, str, str, float]
@@ -187,11 +186,12 @@ class Store:
         self._tell_synchronous()
         if time.monotonic() >= self._look_at:
             self._until_look = 0
-        self._db.execute("BEGIN")
+        self._db.execute("BEGIN IMMEDIATE")  # whoever reads first would not wait for the lock, but fail
+        before = self._db.total_changes()
         try:
             yield
             self._tallies.write()
-            wrote = self._db.txn_state("main") == apsw.SQLITE_TXN_WRITE
+            wrote = self._db.total_changes() > before
             self._db.execute("COMMIT")
         except BaseException:
             self._tallies.forget()
@@ -251,7 +251,7 @@ class Store:
         """How full the file is, as it was seen lately, and before much was appended."""
         if self._space and self._until_look <= 0:
             self._fill = self._space.look(self._db)
-            self._until_look, self._look_at = LOOK_AFTER, time.monotonic() + LOOK_EVERY
+            self._until_look, self._look_at = self._space.stride, time.monotonic() + LOOK_EVERY
         return self._fill
 
     def _forget(self, now: float) -> None:

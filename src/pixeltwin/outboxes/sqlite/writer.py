@@ -17,6 +17,7 @@ from typing import Any, Final
 from pixeltwin.outboxes.sqlite.keeper import Keeper, Remedy
 from pixeltwin.outboxes.sqlite.store import Store
 
+REMEDIES: Final = 2  # for one group: the ballast's room, then the log's
 MAX_GROUP: Final = 1000  # entries; bounds how long the first of a group waits for the last
 
 
@@ -127,7 +128,7 @@ class Writer:
         wanted = min(waiter.look_at for waiter in self._waiters) - time.monotonic()
         return min(max(0.0, wanted), threading.TIMEOUT_MAX)
 
-    def _attempt(self, commands: Sequence[Command[Any]], *, again: bool = True) -> list[Answer]:
+    def _attempt(self, commands: Sequence[Command[Any]], *, tries: int = REMEDIES) -> list[Answer]:
         """Do the commands in one transaction; should that fail, one by one, so that a bad one fails alone.
 
         Not so when it was the disk that failed: then all of them have.
@@ -140,8 +141,8 @@ class Writer:
                 values = [command.work(self._store) for command in commands]
         except Exception as error:
             remedy = self._keeper.remedy(error)
-            if remedy is Remedy.AGAIN and again:
-                return self._attempt(commands, again=False)
+            if remedy is Remedy.AGAIN and tries:
+                return self._attempt(commands, tries=tries - 1)
             if remedy is Remedy.NONE or len(commands) == 1:
                 return [Answer(command.future, error=error) for command in commands]
             return [answer for command in commands for answer in self._attempt([command])]
