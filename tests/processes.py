@@ -59,8 +59,9 @@ class Process:
 def started(
     *command: str | Path, log: Path, port: int | None = None, env: dict[str, str] | None = None
 ) -> Iterator[Process]:
-    """The program, once its port answers; killed at the end if it still runs."""
-    environment = {**os.environ, "SHOP_TOKEN": TOKEN, "UID_KEY": UID_KEY, **(env or {})}
+    """The program, once its port answers; killed at the end if it still runs. A gateway is one process unless told."""
+    given = {"SHOP_TOKEN": TOKEN, "UID_KEY": UID_KEY, "PIXELTWIN_WORKERS": "1"}
+    environment = {**os.environ, **given, **(env or {})}
     with log.open("ab") as output:
         popen = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, env=environment, cwd=ROOT)
     process = Process(popen, log)
