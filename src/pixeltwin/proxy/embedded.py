@@ -62,10 +62,9 @@ def _limits(config: Config) -> dict[str, Any]:
 
 def _options(config: Config, shared: bool) -> dict[str, Any]:
     listen = config.server.listen
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
     mode = SharedMode.type_name if shared else "reverse"
     return {
-        "mode": [f"{mode}:{NO_UPSTREAM}@{host}:{listen.port}"],
+        "mode": [f"{mode}:{NO_UPSTREAM}@{listen.host}:{listen.port}"],  # no brackets: the last colon counts
         **_limits(config),
         "connection_strategy": "lazy",
         "keep_host_header": True,  # the front door wants the Host the browser named
