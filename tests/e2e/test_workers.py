@@ -174,6 +174,21 @@ def test_a_reload_counts_at_every_front_when_it_is_answered(running):
     assert httpx.post(**reload, trust_env=False).status_code == 200
 
 
+def test_no_page_waits_for_a_process_behind_that_hangs_and_its_hits_are_kept_after_all(running, meta):
+    unacked = metric(running, "pixeltwin_unacked_passthrough_total")
+    os.kill(running.process.popen.pid, signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        assert hit(running, "while-it-hangs") == 200
+        assert time.monotonic() - began < 10
+    finally:
+        os.kill(running.process.popen.pid, signal.SIGCONT)
+    assert until(lambda: "while-it-hangs" in delivered(meta))
+    assert until(lambda: metric(running, "pixeltwin_unacked_passthrough_total") == unacked + 1)
+    states = [one["state"] for one in running.records() if one["event_id"] == "while-it-hangs"]
+    assert states == ["delivered"]
+
+
 def test_a_front_that_is_killed_comes_back_and_nothing_that_was_answered_is_lost(running, meta):
     ends, (victim, other) = metric(running, "pixeltwin_front_ends_total"), pids(running)
     with Load(running, "front") as load:

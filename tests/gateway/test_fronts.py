@@ -15,7 +15,7 @@ from pixeltwin.delivery.journal import FORGOTTEN, Record, State
 from pixeltwin.delivery.outbox import NewItem
 from pixeltwin.gateway.back import EARLY, BackJournal
 from pixeltwin.gateway.counts import Counts, add
-from pixeltwin.gateway.front import Behind
+from pixeltwin.gateway.front import MOST_BACKLOG, Behind
 from pixeltwin.gateway.link import Kind, Link, Message, item_of, packed_item, packed_record, record_of
 from pixeltwin.telemetry import HITS, REGISTRY, UNACKED_PASSTHROUGH
 
@@ -114,6 +114,21 @@ async def test_whoever_waits_for_a_back_that_goes_hears_of_it_at_once():
         await asyncio.wait_for(behind.append([]), 2)
     assert await behind.next_config() is None
     behind.close()
+
+
+async def test_records_are_lost_by_number_when_the_back_lags_and_take_no_memory():
+    ours, theirs = socket.socketpair()  # which nobody reads
+    behind = Behind()
+    await behind.connect(ours)
+    lost = REGISTRY.get_sample_value("pixeltwin_front_records_lost_total")
+    large = record(hit=[("a", "b" * 50_000)])
+    for _ in range(200):
+        behind.tell(large)
+        await asyncio.sleep(0)
+    assert REGISTRY.get_sample_value("pixeltwin_front_records_lost_total") > lost
+    assert behind._link.backlog < MOST_BACKLOG + 200_000
+    behind.close()
+    theirs.close()
 
 
 def test_counts_are_told_once_and_added():

@@ -11,7 +11,8 @@ from typing import Final
 
 from pixeltwin.cli.run import open_gateway, read_config
 from pixeltwin.cli.signals import reload_on_hangup, stop_on_signals
-from pixeltwin.config import Listen
+from pixeltwin.config import Config, Listen
+from pixeltwin.errors import ConfigError, Problem
 from pixeltwin.gateway import Reloader
 from pixeltwin.gateway.back import Back
 from pixeltwin.telemetry import configure_logging, log
@@ -28,6 +29,7 @@ async def run_back(path: Path, count: int, lane: str = "fast") -> int:
     config = read_config(path)
     for warning in config.warnings:
         log.warning("config", warning=str(warning))
+    _refuse_any_port(path, config)
     await _reserve(config.server.listen)
     gateway, stopping = Back(config, relay="background", count=count, command=(*FRONT, lane)), asyncio.Event()
     reloader = Reloader(gateway, lambda running: read_config(path, running))
@@ -56,6 +58,12 @@ def _quota() -> int | None:
     except (OSError, ValueError):  # no cgroup v2, or "max"
         return None
     return max(1, ceil(quota / period))
+
+
+def _refuse_any_port(path: Path, config: Config) -> None:
+    if config.server.listen.port == 0:
+        found, remedy = "port 0, of which every front process would make another", "name a port, or use --workers 1"
+        raise ConfigError([Problem(str(path), 0, 0, "server.listen", found, remedy)])
 
 
 async def _reserve(listen: Listen) -> None:
