@@ -1,6 +1,8 @@
 """The process behind the fronts: all of a gateway but the front door. What fronts hand over is kept here.
 
 So there is one outbox with one writer, one memory of what was sent, one journal, one admin page, however many fronts.
+A file for each front would need no link, but a repeat at another front would be sent twice, a visitor's answer would
+find only some of what waits, and each file would pay for its own commits.
 """
 
 import asyncio
@@ -135,7 +137,8 @@ class BackJournal(Journal):
         """A record that is known is the front's last word about it, which counts if nothing was heard since."""
         known = self.get(record.id)
         if known is None:
-            super().add(replace(record, **self._early.pop(record.id, {})))
+            early = self._early.pop(record.id, None)
+            super().add(replace(record, **early) if early else record)
         elif known.state is State.UNACKED:
             self.update(record.id, state=record.state, detail=record.detail)
 
