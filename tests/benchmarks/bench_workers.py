@@ -6,7 +6,7 @@ wrk (one thread, 64 keep-alive connections, a new event id each time) runs on th
 Meta is out, so that the senders pause and only taking hits is measured: each hit is a twin and a relayed copy in a
 SQLite outbox with `synchronous=FULL`, under one rule. Windows are taken in turn, each with a gateway of its own;
 medians. The last two columns are no measurements: they say which rate these costs allow on these cores when nothing
-else runs there, wrk on what is left, and which one when every process has a core of its own and the busiest is the bound.
+else runs there, wrk on what is left, and which one when every process has a core of its own.
 """
 
 import argparse
