@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,11 @@ BIN = Path(sys.executable).parent
 TOKEN, UID_KEY = "a-token-of-the-test", "a-key-of-the-test"
 PATIENCE = float(os.environ.get("PIXELTWIN_PATIENCE", "20"))  # seconds; more on a machine that has much else to do
 GIVEN: set[int] = set()
+# Most of a start is compiling what is imported, where the environment keeps Python from remembering that.
+COMPILED = {
+    "PYTHONDONTWRITEBYTECODE": "",
+    "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "pixeltwin-tests-pycache"),
+}
 
 
 def free_port() -> int:
@@ -57,16 +63,21 @@ class Process:
 
 @contextmanager
 def started(
-    *command: str | Path, log: Path, port: int | None = None, env: dict[str, str] | None = None
+    *command: str | Path,
+    log: Path,
+    port: int | None = None,
+    env: dict[str, str] | None = None,
+    patience: float = PATIENCE,
 ) -> Iterator[Process]:
-    """The program, once its port answers; killed at the end if it still runs."""
-    environment = {**os.environ, "SHOP_TOKEN": TOKEN, "UID_KEY": UID_KEY, **(env or {})}
+    """The program, once its port answers; killed at the end if it still runs. A gateway is one process unless told."""
+    given = {**COMPILED, "SHOP_TOKEN": TOKEN, "UID_KEY": UID_KEY, "PIXELTWIN_WORKERS": "1"}
+    environment = {**os.environ, **given, **(env or {})}
     with log.open("ab") as output:
         popen = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, env=environment, cwd=ROOT)
     process = Process(popen, log)
     try:
         if port is not None:
-            assert until(lambda: popen.poll() is not None or _answers(port)), process.output()
+            assert until(lambda: popen.poll() is not None or _answers(port), patience=patience), process.output()
             assert popen.poll() is None, process.output()
         yield process
     finally:
@@ -152,11 +163,15 @@ def write_config(
 
 
 @contextmanager
-def gateway(folder: Path, meta: str, *, server: str = "", pixel: str = "", more: str = "") -> Iterator[Gateway]:
+def gateway(
+    folder: Path, meta: str, *, server: str = "", pixel: str = "", more: str = "", workers: int = 1
+) -> Iterator[Gateway]:
     """`pixel` are options of every pixel, `more` are sections of the file."""
     port, admin = free_port(), free_port()
     config = write_config(folder, meta, port=port, admin=admin, server=server, pixel=pixel, more=more)
-    with started(BIN / "pixeltwin", "run", "-c", config, log=folder / "gateway.log", port=port) as process:
+    command = (BIN / "pixeltwin", "run", "-c", config, "--workers", str(workers))
+    last, patience = (port, PATIENCE) if workers == 1 else (admin, 3 * PATIENCE)  # what answers last; imports
+    with started(*command, log=folder / "gateway.log", port=last, patience=patience) as process:
         yield Gateway(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", config, process)
 
 

@@ -66,6 +66,23 @@ LATE_APPENDS: Final = Counter(
     ["end"],
     registry=REGISTRY,
 )
+FRONT_HITS: Final = Counter(
+    "pixeltwin_front_hits",
+    "Requests that each front process handed over to be kept.",
+    ["front"],
+    registry=REGISTRY,
+)
+FRONT_ENDS: Final = Counter(
+    "pixeltwin_front_ends",
+    "Ends of front processes that nobody asked for; each is started again.",
+    ["front"],
+    registry=REGISTRY,
+)
+RECORDS_LOST: Final = Counter(
+    "pixeltwin_front_records_lost",
+    "Records that front processes did not hand on to the journal, as the process behind them lagged.",
+    registry=REGISTRY,
+)
 CONFIG_RELOADS: Final = Counter(
     "pixeltwin_config_reloads",
     "Reloads of the config file: applied, refused for what is wrong with it, or failed for what it names.",

@@ -15,7 +15,7 @@ from pixeltwin.destinations import conversions_api, pixel_relay
 from pixeltwin.enrich.memory import Memory
 from pixeltwin.enrich.source import Profile, Source
 from pixeltwin.gateway import Relay
-from pixeltwin.gateway.consents import Consents
+from pixeltwin.gateway.consents import Consents, said_by
 from pixeltwin.gateway.entries import records_of
 from pixeltwin.gateway.items import items_of, twin_item
 from pixeltwin.gateway.policy import policy_of
@@ -103,7 +103,7 @@ class Line:
     async def arrives(self, arrived: HitRequest) -> Admission:
         record_id = self.journal.next_id()
         admission = admit(arrived, self.policy, record_id=record_id, random_below=lambda below: 7)
-        await self.consents.follow(admission)
+        await self.consents.follow(said_by(admission))
         await self.outbox.append(list(items_of(admission, self.relay, self.now)))
         states = [State.QUEUED] * max(1, len(admission.drafts))
         for record in records_of(arrived, admission, record_id, self.relay, states, ""):

@@ -7,7 +7,7 @@ import pytest
 
 from pixeltwin.delivery.outbox import Dropped
 from pixeltwin.destinations import conversions_api, pixel_relay
-from pixeltwin.gateway.consents import REMEMBERED, Consents
+from pixeltwin.gateway.consents import REMEMBERED, Consents, said_by
 from pixeltwin.gateway.items import items_of, subject_of
 from pixeltwin.pixel.skip import Reason
 from tests.factories import PIXEL, hit_query, request
@@ -160,7 +160,7 @@ async def followed(*answers: Mapping[str, str], outbox: Outbox | None = None) ->
     line, found = Line(SHOP + EU), outbox or Outbox()
     consents = Consents(found)  # type: ignore[arg-type]  # it asks for two of an outbox's methods
     for headers in answers:
-        await consents.follow(await line.take("PageView", headers))
+        await consents.follow(said_by(await line.take("PageView", headers)))
     return [what for what, _ in found.done]
 
 
@@ -182,9 +182,9 @@ async def test_an_answer_that_could_not_be_carried_out_is_tried_again_with_the_n
     outbox.fails = True
     consents, line = Consents(outbox), Line(SHOP + EU)  # type: ignore[arg-type]  # as above
     admission = await line.take("PageView", YES)
-    await consents.follow(admission)  # raises nothing: the hit must not fail by it
+    await consents.follow(said_by(admission))  # raises nothing: the hit must not fail by it
     outbox.fails = False
-    await consents.follow(admission)
+    await consents.follow(said_by(admission))
     assert outbox.done == [("release", PIXEL)]
 
 
@@ -192,13 +192,13 @@ async def test_what_is_remembered_of_browsers_is_bounded():
     consents, line = Consents(Outbox()), Line(SHOP + EU)  # type: ignore[arg-type]  # as above
     admission = await line.take("PageView", YES)
     for number in range(REMEMBERED + 10):
-        await consents.follow(replace(admission, browser=f"fb.1.1.{number}"))
+        await consents.follow(said_by(replace(admission, browser=f"fb.1.1.{number}")))
     assert len(consents._heard) == REMEMBERED
 
 
 async def test_without_a_policy_nobody_is_followed():
     outbox, line = Outbox(), Line(SHOP)
-    await Consents(outbox).follow(await line.take())  # type: ignore[arg-type]  # as above
+    await Consents(outbox).follow(said_by(await line.take()))  # type: ignore[arg-type]  # as above
     assert outbox.done == []
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 IMPORTS: Final = (
     *(
         "pixeltwin.cli.run",
+        "pixeltwin.proxy.embedded",
         "pixeltwin.outboxes.memory",
         "pixeltwin.outboxes.sqlite",
         "pixeltwin.outboxes.postgres.outbox",

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict
 from importlib import resources
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
@@ -57,6 +57,13 @@ class AdminView(Protocol):
         """Why the gateway cannot take hits; None when it can."""
 
 
+class FrontsView(Protocol):
+    """The front processes of a gateway that has some."""
+
+    def report(self) -> Mapping[str, Any]:
+        """How many serve of how many there should be, and what is wrong with them."""
+
+
 def create_app(
     view: AdminView,
     *,
@@ -64,13 +71,14 @@ def create_app(
     customers: CustomersView | None = None,
     outbox: OutboxView | None = None,
     reloading: ReloadView | None = None,
+    fronts: FrontsView | None = None,
 ) -> Starlette:
     """The app. `hosts` are the names it answers to besides loopback's, such as the one it listens on.
 
     Without `customers`, who have the token, nothing can be written. Without `outbox` its depth alone is shown, without
     `reloading` the config is not read again from here.
     """
-    admin = Admin(view)
+    admin = Admin(view, fronts)
     pages = [Route(path, _file(*file)) for path, file in FILES.items()]
     api = [Route(path, endpoint) for path, endpoint in admin.endpoints().items()]
     writing = Customers(customers).routes() if customers else []
@@ -89,8 +97,9 @@ def create_app(
 class Admin:
     """The endpoints. Streams end when `stopping` is set."""
 
-    def __init__(self, view: AdminView) -> None:
+    def __init__(self, view: AdminView, fronts: FrontsView | None = None) -> None:
         self._view = view
+        self._fronts = fronts
         self.stopping = asyncio.Event()
 
     def endpoints(self) -> dict[str, Callable[[Request], Awaitable[Response]]]:
@@ -129,9 +138,10 @@ class Admin:
 
     async def ready(self, _: Request) -> Response:
         reason, config = self._view.ready(), self._view.config_digest
+        fronts = {"fronts": self._fronts.report()} if self._fronts else {}
         if reason is None:
-            return Json({"ready": True, "config": config})
-        return Json({"ready": False, "reason": reason, "config": config}, 503)
+            return Json({"ready": True, "config": config, **fronts})
+        return Json({"ready": False, "reason": reason, "config": config, **fronts}, 503)
 
     async def metrics(self, _: Request) -> Response:
         await self._view.stats()  # for the gauges

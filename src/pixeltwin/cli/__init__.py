@@ -30,11 +30,21 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 @app.command()
-def run(config: ConfigFile) -> None:
+def run(
+    config: ConfigFile,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, envvar="PIXELTWIN_WORKERS", help="Processes that take hits; 1: all in one. [default: cores]"
+        ),
+    ] = None,
+) -> None:
     """Run the gateway."""
-    from pixeltwin.cli.run import run_gateway  # mitmproxy takes a second to import: only where it is needed
+    from pixeltwin.cli.back import cores, run_back
+    from pixeltwin.cli.run import run_gateway
 
-    finish(lambda: asyncio.run(run_gateway(config)))
+    count = workers or cores()
+    finish(lambda: asyncio.run(run_back(config, count) if count > 1 else run_gateway(config)))
 
 
 @app.command()

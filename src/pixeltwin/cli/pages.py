@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pixeltwin.admin.app import create_app
 from pixeltwin.admin.server import serving
 from pixeltwin.gateway import Gateway, Reloader
+from pixeltwin.gateway.back import Back
 
 
 @asynccontextmanager
@@ -16,6 +17,7 @@ async def admin_pages(gateway: Gateway, reloader: Reloader | None = None) -> Asy
         yield
         return
     host = admin.listen.host
-    app = create_app(gateway, hosts=[host], customers=gateway, outbox=gateway.outbox, reloading=reloader)
+    fronts = gateway.fronts if isinstance(gateway, Back) else None
+    app = create_app(gateway, hosts=[host], customers=gateway, outbox=gateway.outbox, reloading=reloader, fronts=fronts)
     async with serving(app, host, admin.listen.port):
         yield

@@ -8,12 +8,13 @@ from pixeltwin.cli.signals import reload_on_hangup, stop_on_signals
 from pixeltwin.config import Config, Pixel, load_config
 from pixeltwin.errors import ConfigError, Problem
 from pixeltwin.gateway import Gateway, Reloader
-from pixeltwin.proxy.embedded import Embedded
 from pixeltwin.telemetry import configure_logging, log
 
 
 async def run_gateway(path: Path) -> int:
     """Run until a signal stops it; 0 when it ended as it should."""
+    from pixeltwin.proxy.embedded import Embedded  # mitmproxy takes a second to import: only where it serves
+
     configure_logging()
     config = read_config(path)
     for warning in config.warnings:

@@ -59,7 +59,7 @@ def read_text(text: str, *, base: Path, env: Mapping[str, str], file: str, runni
         raise ConfigError([dress(fault, file, lines, covers) for fault in _in_order(faults)])
     doubtful = [*doubts(document), *doubts_about_rules(config, document)]
     config._warnings = tuple(dress(doubt, file, lines, covers) for doubt in _in_order(doubtful))
-    config._base, config._digest = base.absolute(), sha256(text.encode()).hexdigest()[:12]
+    config._base, config._text, config._digest = base.absolute(), text, sha256(text.encode()).hexdigest()[:12]
     return config
 
 

@@ -238,6 +238,7 @@ class Config(Section):
 
     _base: Path = PrivateAttr(default_factory=Path)
     _digest: str = PrivateAttr(default="")
+    _text: str = PrivateAttr(default="")
     _warnings: tuple[Problem, ...] = PrivateAttr(default=())
 
     @classmethod
@@ -256,6 +257,11 @@ class Config(Section):
     def digest(self) -> str:
         """Which text this is: the first 12 hex digits of its SHA-256."""
         return self._digest
+
+    @property
+    def text(self) -> str:
+        """The text it was read from, as others may read it who have the same environment."""
+        return self._text
 
     @property
     def warnings(self) -> tuple[Problem, ...]:

@@ -4,6 +4,8 @@ An answer that was carried out already is not carried out again with every page,
 """
 
 from collections import OrderedDict
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
 from pixeltwin.consent.verdict import Answer, Treatment
@@ -15,6 +17,24 @@ from pixeltwin.telemetry import CONSENT, log
 REMEMBERED: Final = 20_000  # browsers
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A hit's word about consent: whose browser's, for which pixels, the answer, whether the hit itself is held."""
+
+    browser: str
+    pixels: Collection[str]
+    answer: Answer
+    is_held: bool
+
+
+def said_by(admission: Admission) -> Said | None:
+    """What the hit says; None where nobody asked its visitor, or nobody could tell whose answer it is."""
+    verdict = admission.verdict
+    if not admission.browser or not verdict.policy or admission.hit is None:
+        return None
+    return Said(admission.browser, admission.reach, verdict.answer, verdict.twin is Treatment.HOLD)
+
+
 class Consents:
     """Follows the answers of one gateway's browsers."""
 
@@ -22,20 +42,19 @@ class Consents:
         self._outbox = outbox
         self._heard: OrderedDict[tuple[str, bytes], Answer] = OrderedDict()
 
-    async def follow(self, admission: Admission) -> int:
+    async def follow(self, said: Said | None) -> int:
         """Carry the hit's answer out on what waits of its browser; answers how many items that concerned.
 
         Never raises: a hit must not fail by it.
         """
-        subject, verdict = subject_of(admission.browser), admission.verdict
         concerned = 0
-        if subject is None or not verdict.policy or admission.hit is None:
+        if said is None or (subject := subject_of(said.browser)) is None:
             return concerned
-        for pixel_id in admission.reach:
-            if verdict.twin is Treatment.HOLD:
+        for pixel_id in said.pixels:
+            if said.is_held:
                 self._heard.pop((pixel_id, subject), None)
-            elif self._is_news(pixel_id, subject, verdict.answer):
-                concerned += await self._carry_out(pixel_id, subject, verdict.answer)
+            elif self._is_news(pixel_id, subject, said.answer):
+                concerned += await self._carry_out(pixel_id, subject, said.answer)
         return concerned
 
     def _is_news(self, pixel_id: str, subject: bytes, answer: Answer) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pixeltwin.consent.verdict import Answer, Treatment
 from pixeltwin.delivery.journal import Journal, Record, State
+from pixeltwin.gateway.consents import Said
 from pixeltwin.mirror import Admission, Draft
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
@@ -26,15 +27,15 @@ def records_of(
         yield _record(request, hit, admission, draft, draft.record_id, relay, state, detail)
 
 
-def tell_answer(journal: Journal, admission: Admission) -> None:
-    """Tell of what waited of the hit's browser that its visitor's answer has released or purged it."""
-    granted = admission.verdict.answer is Answer.GRANTED
+def tell_answer(journal: Journal, said: Said) -> None:
+    """Tell of what waited of the browser that its visitor's answer has released or purged it."""
+    granted = said.answer is Answer.GRANTED
     concerned = (State.HELD,) if granted else (State.HELD, State.QUEUED, State.LATER)
     dropped = {"state": State.DROPPED, "detail": Reason.CONSENT_DENIED}
     changes: dict[str, Any] = {"state": State.QUEUED} if granted else dropped
     for record in journal.latest(sys.maxsize):
         browser = ((record.twin or {}).get("user_data") or {}).get("fbp")
-        if record.state in concerned and record.pixel_id in admission.reach and browser == admission.browser:
+        if record.state in concerned and record.pixel_id in said.pixels and browser == said.browser:
             journal.update(record.id, **changes)
 
 

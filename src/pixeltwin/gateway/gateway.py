@@ -17,6 +17,7 @@ from pixeltwin.delivery.journal import Journal, State
 from pixeltwin.delivery.lanes import Cause
 from pixeltwin.delivery.outbox import Depth, Outbox
 from pixeltwin.delivery.sender import POST_SECONDS
+from pixeltwin.gateway.consents import Consents
 from pixeltwin.gateway.delivering import Senders
 from pixeltwin.gateway.entries import records_of
 from pixeltwin.gateway.forgetting import Forgotten, Keepers, forget
@@ -57,8 +58,10 @@ class Gateway:
     `relay` is what pixels do that name no relay of their own, `senders` whether it delivers: None: as the config says.
     """
 
-    def __init__(self, config: Config, *, relay: Relay, senders: bool | None = None) -> None:
-        self.journal = Journal()
+    def __init__(
+        self, config: Config, *, relay: Relay, senders: bool | None = None, journal: Journal | None = None
+    ) -> None:
+        self.journal = journal or Journal()
         self._relay = relay
         self._is_sending = config.delivery.senders if senders is None else senders
         self._line = closed_line(config, relay)
@@ -73,7 +76,7 @@ class Gateway:
         """Open the outbox and the sources, start the workers. Raises `OSError` when a file cannot be used."""
         try:
             self._outbox = await open_outbox(self.config.outbox, base=self.config.base)
-            self._keeper.use(self._outbox)
+            self._keeper.use(self._outbox, Consents(self._outbox))
             self._line = await open_line(self.config, self._relay, before=self._line)
             self._send()
         except BaseException:

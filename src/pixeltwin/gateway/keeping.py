@@ -7,13 +7,13 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from pixeltwin.consent.verdict import Treatment
 from pixeltwin.delivery.journal import Journal, State
-from pixeltwin.delivery.outbox import Appended, NewItem, Outbox
+from pixeltwin.delivery.outbox import Appended, NewItem
 from pixeltwin.gateway.appends import Appends
-from pixeltwin.gateway.consents import Consents
+from pixeltwin.gateway.consents import Said, said_by
 from pixeltwin.gateway.entries import record_of_server_event, tell_answer
 from pixeltwin.gateway.items import twin_item
 from pixeltwin.gateway.line import Line
@@ -45,17 +45,29 @@ class Kept:
     is_open: bool = False
 
 
+class Takes(Protocol):
+    """Whoever makes items durable; an `Outbox` does."""
+
+    async def append(self, items: Sequence[NewItem]) -> list[Appended]: ...
+
+
+class Follows(Protocol):
+    """Whoever carries visitors' answers out; `Consents` do."""
+
+    async def follow(self, said: Said | None) -> int: ...
+
+
 class Keeper:
     """Keeps hits and posted events in the outbox, once that is there, and tells the `journal`."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._outbox: Outbox | None = None
-        self._consents: Consents | None = None
+        self._outbox: Takes | None = None
+        self._consents: Follows | None = None
         self._appends = Appends()
 
-    def use(self, outbox: Outbox) -> None:
-        self._outbox, self._consents = outbox, Consents(outbox)
+    def use(self, outbox: Takes, consents: Follows) -> None:
+        self._outbox, self._consents = outbox, consents
 
     async def flush(self, seconds: float) -> None:
         """Wait for what the outbox was given, but no longer than so many seconds."""
@@ -85,8 +97,9 @@ class Keeper:
 
     async def _store(self, admission: Admission, items: list[NewItem]) -> Kept:
         """Carry the visitor's answer out and append the hit's items."""
-        if self._consents and await self._consents.follow(admission):
-            tell_answer(self._journal, admission)
+        said = said_by(admission)
+        if said and self._consents and await self._consents.follow(said):
+            tell_answer(self._journal, said)
         try:
             return _kept(admission, await self._append(items))
         except OSError as error:

@@ -10,15 +10,19 @@ from pixeltwin.config import Config
 from pixeltwin.gateway import Gateway
 from pixeltwin.proxy.front_door import FrontDoor
 from pixeltwin.proxy.lanes import HEADROOM, Lane, Lanes
+from pixeltwin.proxy.shared_port import SharedMode
 
 # The mode wants an upstream; the front door answers everything, so nobody connects to this one.
 NO_UPSTREAM: Final = "http://127.0.0.1:9"
 
 
 class Embedded:
-    """A proxy server for one gateway, running in the loop it is made in, its connections in the lane."""
+    """A proxy server for one gateway, running in the loop it is made in, its connections in the lane.
 
-    def __init__(self, gateway: Gateway, lane: Lane = "fast") -> None:
+    `shared`: other processes listen on its port too.
+    """
+
+    def __init__(self, gateway: Gateway, lane: Lane = "fast", *, shared: bool = False) -> None:
         logging.getLogger("mitmproxy").setLevel(logging.WARNING)  # it would announce an upstream that nobody asks
         self._front_door = front = FrontDoor(gateway)
         self._master = master.Master(options.Options())
@@ -30,7 +34,7 @@ class Embedded:
             front,
             errorcheck.ErrorCheck(),
         )
-        self._master.options.update(**_options(gateway.config))
+        self._master.options.update(**_options(gateway.config, shared))
 
     async def run(self) -> None:
         """Serve until `stop`, then drain. Exits the process with 1 when a port cannot be opened."""
@@ -56,11 +60,11 @@ def _limits(config: Config) -> dict[str, Any]:
     }
 
 
-def _options(config: Config) -> dict[str, Any]:
+def _options(config: Config, shared: bool) -> dict[str, Any]:
     listen = config.server.listen
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
+    mode = SharedMode.type_name if shared else "reverse"
     return {
-        "mode": [f"reverse:{NO_UPSTREAM}@{host}:{listen.port}"],
+        "mode": [f"{mode}:{NO_UPSTREAM}@{listen.host}:{listen.port}"],  # no brackets: the last colon counts
         **_limits(config),
         "connection_strategy": "lazy",
         "keep_host_header": True,  # the front door wants the Host the browser named
