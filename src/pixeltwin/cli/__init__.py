@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -30,11 +30,17 @@ def main(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 
 @app.command()
-def run(config: ConfigFile) -> None:
+def run(
+    config: ConfigFile,
+    lane: Annotated[
+        Literal["fast", "flows", "native"],
+        typer.Option(help="How hits are read: fast; as flows for mitmproxy's addons; by mitmproxy's own HTTP layer."),
+    ] = "fast",
+) -> None:
     """Run the gateway."""
     from pixeltwin.cli.run import run_gateway  # mitmproxy takes a second to import: only where it is needed
 
-    finish(lambda: asyncio.run(run_gateway(config)))
+    finish(lambda: asyncio.run(run_gateway(config, lane)))
 
 
 @app.command()

@@ -9,17 +9,18 @@ from pixeltwin.config import Config, Pixel, load_config
 from pixeltwin.errors import ConfigError, Problem
 from pixeltwin.gateway import Gateway, Reloader
 from pixeltwin.proxy.embedded import Embedded
+from pixeltwin.proxy.lanes import Lane
 from pixeltwin.telemetry import configure_logging, log
 
 
-async def run_gateway(path: Path) -> int:
+async def run_gateway(path: Path, lane: Lane = "fast") -> int:
     """Run until a signal stops it; 0 when it ended as it should."""
     configure_logging()
     config = read_config(path)
     for warning in config.warnings:
         log.warning("config", warning=str(warning))
     gateway = Gateway(config, relay="background")
-    server = Embedded(gateway)
+    server = Embedded(gateway, lane)
     reloader = Reloader(gateway, lambda running: read_config(path, running), server.apply)
     async with AsyncExitStack() as stack:
         await open_gateway(gateway, stack, reloader)
