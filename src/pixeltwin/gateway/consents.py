@@ -27,9 +27,8 @@ class Consents:
 
         Never raises: a hit must not fail by it.
         """
-        subject, verdict = subject_of(admission.browser), admission.verdict
-        concerned = 0
-        if subject is None or not verdict.policy or admission.hit is None:
+        verdict, concerned = admission.verdict, 0
+        if not verdict.policy or admission.hit is None or (subject := subject_of(admission.browser)) is None:
             return concerned
         for pixel_id in admission.reach:
             if verdict.twin is Treatment.HOLD:
