@@ -14,7 +14,7 @@ from pixeltwin.pixel.skip import Reason
 from pixeltwin.rules.ruleset import Ruled
 
 JOURNAL_CHARACTERS: Final = 48 * 1024  # of one hit; in-app browsers send 32 KiB
-LARGE: Final = 8 * 1024  # characters of a hit
+LARGE: Final = 8 * 1024  # bytes of a hit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +31,11 @@ class Entry:
     relay: str
     state: State
     detail: str
+    is_large: bool
 
     def tell(self, journal: Journal) -> None:
         """Large hits are not kept for it."""
-        if sum(len(name) + len(value) for name, value in self.hit.parameters) > LARGE:
+        if self.is_large:
             journal.add(self.record())
         else:
             journal.add_later(self.record_id, self.record)
@@ -81,6 +82,7 @@ def entries_of(
             relay=browsers_copy(admission, relay),
             state=state,
             detail=detail,
+            is_large=len(request.query) + len(request.body) > LARGE,
         )
 
 

@@ -44,7 +44,7 @@ def browser_ids(hit: PixelHit, request: HitRequest, *, random: int | None, domai
     where no cookie can keep it. `domains` are the owner's registrable domains; the public suffix list knows others.
     """
     cookies, now = request.cookies, request.received_at
-    fbp = valid(hit.get("fbp")) or valid(cookies.get("_fbp", ""))
+    fbp = known_fbp(hit, request)
     if not fbp and random is not None:
         fbp = _new(str(random), page_host(hit, request), now, domains)
     if own := valid(hit.get("fbc")):  # the pixel has already held it against its page's click id
@@ -53,6 +53,11 @@ def browser_ids(hit: PixelHit, request: HitRequest, *, random: int | None, domai
     if click and not (fbc and click == fbc.split(".")[3]):
         fbc = fbc_of_click(click, page_host(hit, request), now, domains)
     return BrowserIds(fbp=fbp, fbc=fbc)
+
+
+def known_fbp(hit: PixelHit, request: HitRequest) -> str | None:
+    """The `fbp` that the browser has already."""
+    return valid(hit.get("fbp")) or valid(request.cookies.get("_fbp", ""))
 
 
 def valid(value: str) -> str | None:
