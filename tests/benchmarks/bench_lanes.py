@@ -2,12 +2,12 @@
 
     uv run --group dev python tests/benchmarks/bench_lanes.py [--quick] [--windows 5] [--seconds 2] [--only WORD]…
 
-The servers have one core, wrk, the upstream and Meta the other. All servers run at once, and are asked in turn, window by
-window: the figures are medians, the ratios are of the same minutes. A hit is the pixel's GET of some 620 bytes of query
-with 15 headers of a browser, each with an id of its own.
+The servers have one core, wrk, the upstream and Meta the other. All servers run at once, and are asked in turn, window
+by window: the figures are medians, the ratios are of the same minutes. A hit is the pixel's GET of some 620 bytes of
+query with 15 headers of a browser, each with an id, a page, a browser and an address of its own.
 
-The lanes are measured while Meta is away, so that twins wait in the outbox, but for the rows that say `delivered`: those
-are charged until Meta has everything. CPU a hit is that of all of the server's processes.
+The lanes are measured while Meta is away, so that twins wait in the outbox, but for the rows that say `delivered`:
+those are charged until Meta has everything. CPU a hit is that of all of the server's processes.
 Needs wrk; the Node peer needs npm. Reports, asserts nothing.
 """
 
@@ -29,13 +29,12 @@ from typing import Final
 
 import httpx
 
-ROOT: Final = Path(__file__).parents[2]
-HERE: Final = Path(__file__).parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.factories import PIXEL
 from tests.processes import BIN, Process, free_port, started
 
+HERE: Final = Path(__file__).parent
 SERVER, LOAD = "0", "1"  # cores
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 NOBODY: Final = "http://127.0.0.1:9"
@@ -163,9 +162,7 @@ SUBJECTS: Final = (
     Subject("fast, 100 rules", pixeltwin(rules=ONE_RULE + OTHER_RULES)),
     Subject("fast, 1 rule, relayed later", pixeltwin(rules=ONE_RULE, relay="background")),
     Subject("fast, 1 rule, delivered", pixeltwin(rules=ONE_RULE, delivers=True), delivers=True),
-    Subject(
-        "fast, enriched, delivered", pixeltwin(rules=ONE_RULE, enrich="customers", delivers=True), delivers=True
-    ),
+    Subject("fast, enriched, delivered", pixeltwin(rules=ONE_RULE, enrich="customers", delivers=True), delivers=True),
     Subject("express and Meta's Node SDK", collector, delivers=True),
 )
 LOADS: Final = ((32, KEEP_ALIVE), (256, KEEP_ALIVE), (1000, KEEP_ALIVE), (32, "close"))
@@ -261,7 +258,9 @@ def start(subject: Subject, graph: str, stack: ExitStack) -> Running | None:
     except (OSError, subprocess.SubprocessError) as error:
         print(f"{subject.name} is left out: {error}")
         return None
-    process = stack.enter_context(started("taskset", "-c", SERVER, *command, log=folder / "log", port=port))
+    pinned = ("taskset", "-c", SERVER, *command)
+    compiled = {"PYTHONDONTWRITEBYTECODE": ""}  # else mitmproxy takes a second and a half more to start
+    process = stack.enter_context(started(*pinned, log=folder / "log", port=port, env=compiled))
     loaded(port, 32, KEEP_ALIVE, 1)  # warm
     return Running(subject, port, process)
 

@@ -23,7 +23,7 @@ class Note(StrEnum):
 
 def notes(hit: PixelHit, event: ServerEvent) -> tuple[Note, ...]:
     """The remarks about a hit that became `event`."""
-    return tuple(note for note, applies in NOTES.items() if applies(hit, event))
+    return tuple([note for note, applies in NOTES.items() if applies(hit, event)])
 
 
 def _lost(parameter: str, field: str) -> Callable[[PixelHit, ServerEvent], bool]:
@@ -40,7 +40,7 @@ def _event_id_in_custom_data(hit: PixelHit, event: ServerEvent) -> bool:
 
 def _matching_data_ignored(hit: PixelHit, event: ServerEvent) -> bool:
     given = {**hit.group("udff"), **hit.group("ud")}
-    return any([value and key in HASHED and not as_sha256(value) for key, value in given.items()])
+    return any(value and key in HASHED and not as_sha256(value) for key, value in given.items())
 
 
 def _limited_by_geolocation(hit: PixelHit, event: ServerEvent) -> bool:

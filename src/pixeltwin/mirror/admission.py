@@ -34,6 +34,7 @@ from pixeltwin.rules.moment import Arrival
 from pixeltwin.rules.ruleset import Ruled, Target
 
 AUTOMATIC: Final = frozenset({"SubscribedButtonClick", "Microdata", "InputData"})  # PROTOCOL 3.8, 3.10
+NOWHERE: Final = Place()
 
 type RandomBelow = Callable[[int], int]
 
@@ -278,9 +279,14 @@ def _may_be_recognised(verdict: Verdict) -> bool:
 def _visit(hit: PixelHit, request: HitRequest, policy: Policy) -> Visit:
     address = client_ip(request, policy.trusted_proxies)
     read = reader(policy.elements, request, hit, address)
+    return Visit(request=request, hit=hit, client_ip=address, place=_place(hit, request, policy), element=read)
+
+
+def _place(hit: PixelHit, request: HitRequest, policy: Policy) -> Place:
+    if not (policy.country or policy.region):
+        return NOWHERE
     country, region = (element.read(request, hit) if element else None for element in (policy.country, policy.region))
-    place = Place((country or "").upper(), (region or "").upper())
-    return Visit(request=request, hit=hit, client_ip=address, place=place, element=read)
+    return Place((country or "").upper(), (region or "").upper())
 
 
 def _stranger(hit: PixelHit, request: HitRequest, policy: Policy) -> Reason | None:
