@@ -7,7 +7,8 @@ by window: the figures are medians, the ratios are of the same minutes. A hit is
 query with 15 headers of a browser, each with an id, a page, a browser and an address of its own.
 
 The lanes are measured while Meta is away, so that twins wait in the outbox, but for the rows that say `delivered`:
-those are charged until Meta has everything. CPU a hit is that of all of the server's processes.
+those are charged until Meta has everything. CPU a hit is that of all of the server's processes. The ratios are of it,
+as others may use the cores too: how many hits are answered in the CPU time of one of bare mitmdump's, or uvicorn's.
 Needs wrk; the Node peer needs npm. Reports, asserts nothing.
 """
 
@@ -274,10 +275,10 @@ def shown(all_running: Sequence[Running]) -> None:
             continue
         print(f"\n{load[0]} connections, {load[1] if load[1] == KEEP_ALIVE else 'one for each hit'}")
         print(f"{'':30}" + "".join(f"{name:>11}" for name in head))
-        bare, ceiling = (median(by_name[name], load).rate if name in by_name else None for name in (BARE, CEILING))
+        bare, ceiling = (median(by_name[name], load).cpu if name in by_name else None for name in (BARE, CEILING))
         for running in rows:
             it = median(running, load)
-            ratios = [f"{it.rate / base:.2f}" if base else "" for base in (bare, ceiling)]
+            ratios = [f"{base / it.cpu:.2f}" if base else "" for base in (bare, ceiling)]
             figures = [f"{it.rate:.0f}", *ratios, f"{it.p50:.1f}", f"{it.p99:.1f}"]
             figures += [f"{it.cpu:.0f}", f"{it.rss:.0f}", f"{it.errors:.0f}"]
             print(f"{running.subject.name:30}" + "".join(f"{figure:>11}" for figure in figures))
