@@ -1,6 +1,6 @@
 """Hits per second through each lane of `pixeltwin run`, beside bare mitmdump, uvicorn, and what a shop would write.
 
-    uv run --group dev python tests/benchmarks/bench_lanes.py [--quick] [--windows 5] [--seconds 2] [--only WORD]…
+    uv run --group dev python tests/benchmarks/bench_lanes.py [--quick] [--windows 5] [--seconds 4] [--only WORD]…
 
 The servers have one core, wrk, the upstream and Meta the other. All servers run at once, and are asked in turn, window
 by window: the figures are medians, the ratios are of the same minutes. A hit is the pixel's GET of some 620 bytes of
@@ -292,7 +292,7 @@ def median(running: Running, load: tuple[int, str]) -> Window:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--windows", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--quick", action="store_true", help="one window of a second each, 32 connections only")
     parser.add_argument("--only", action="append", help="rows whose name has this word; may be repeated")
     asked = parser.parse_args()
