@@ -31,7 +31,7 @@ import orjson
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.benchmarks.bench_addon import cpu_seconds
+from tests.benchmarks.bench_lanes import cpu_seconds
 from tests.factories import PIXEL, UA, hit_query, request
 from tests.processes import BIN, free_port, started, until, write_config
 

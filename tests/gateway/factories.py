@@ -16,7 +16,7 @@ from pixeltwin.enrich.memory import Memory
 from pixeltwin.enrich.source import Profile, Source
 from pixeltwin.gateway import Relay
 from pixeltwin.gateway.consents import Consents, said_by
-from pixeltwin.gateway.entries import records_of
+from pixeltwin.gateway.entries import entries_of
 from pixeltwin.gateway.items import items_of, twin_item
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.relays import Relays
@@ -106,8 +106,8 @@ class Line:
         await self.consents.follow(said_by(admission))
         await self.outbox.append(list(items_of(admission, self.relay, self.now)))
         states = [State.QUEUED] * max(1, len(admission.drafts))
-        for record in records_of(arrived, admission, record_id, self.relay, states, ""):
-            self.journal.add(record)
+        for entry in entries_of(arrived, admission, record_id, self.relay, states, ""):
+            entry.tell(self.journal)
         return admission
 
     async def posted(self, draft: Draft) -> None:

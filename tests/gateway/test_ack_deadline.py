@@ -170,3 +170,17 @@ async def test_posted_events_are_promised_only_when_they_are_durable(tmp_path):
         assert again.status == 202
         assert (await tally(gateway)).accepted == 3
         assert [one.state for one in gateway.journal.latest(3)] == [State.DUPLICATE] * 3
+
+
+async def test_who_waits_is_let_go_at_the_deadline_and_the_write_is_told_of_when_it_ends() -> None:
+    appends, ending, told = Appends(), asyncio.Event(), asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await appends.within(0.1, ending.wait(), size=1, late=told.put_nowait) is None
+    assert loop.time() - began >= 0.1
+    ending.set()
+    assert (await told.get()).result() is True
+
+
+async def test_a_write_that_ends_in_time_is_answered_at_once() -> None:
+    assert await Appends().within(1e6, asyncio.sleep(0.01, "kept"), size=1, late=lambda _: None) == "kept"

@@ -7,7 +7,7 @@ import pytest
 from pixeltwin.config import Config
 from pixeltwin.delivery.journal import Record, State
 from pixeltwin.gateway.dry_run import decide
-from pixeltwin.gateway.entries import records_of
+from pixeltwin.gateway.entries import entries_of
 from pixeltwin.gateway.policy import policy_of
 from tests.factories import PIXEL, hit_query, request
 
@@ -30,8 +30,8 @@ FBP = "fb.1.1795461138686.39550"
 
 def record(query: str, relay: str = "background", **headers: str) -> Record:
     asked = request(query, headers={name.replace("_", "-"): value for name, value in headers.items()})
-    [found] = records_of(asked, decide(asked, POLICY), "a-1", relay, [State.QUEUED], "")
-    return found
+    [found] = entries_of(asked, decide(asked, POLICY), "a-1", relay, [State.QUEUED], "")
+    return found.record()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -38,13 +38,17 @@ def run(
             min=1, envvar="PIXELTWIN_WORKERS", help="Processes that take hits; 1: all in one. [default: cores]"
         ),
     ] = None,
+    lane: Annotated[
+        Literal["fast", "flows", "native"],
+        typer.Option(help="How hits are read: fast; as flows for mitmproxy's addons; by mitmproxy's own HTTP layer."),
+    ] = "fast",
 ) -> None:
     """Run the gateway."""
     from pixeltwin.cli.back import cores, run_back
     from pixeltwin.cli.run import run_gateway
 
     count = workers or cores()
-    finish(lambda: asyncio.run(run_back(config, count) if count > 1 else run_gateway(config)))
+    finish(lambda: asyncio.run(run_back(config, count, lane) if count > 1 else run_gateway(config, lane)))
 
 
 @app.command()

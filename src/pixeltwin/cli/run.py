@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pixeltwin.cli.pages import admin_pages
 from pixeltwin.cli.signals import reload_on_hangup, stop_on_signals
@@ -10,8 +11,11 @@ from pixeltwin.errors import ConfigError, Problem
 from pixeltwin.gateway import Gateway, Reloader
 from pixeltwin.telemetry import configure_logging, log
 
+if TYPE_CHECKING:
+    from pixeltwin.proxy.lanes import Lane
 
-async def run_gateway(path: Path) -> int:
+
+async def run_gateway(path: Path, lane: "Lane" = "fast") -> int:
     """Run until a signal stops it; 0 when it ended as it should."""
     from pixeltwin.proxy.embedded import Embedded  # mitmproxy takes a second to import: only where it serves
 
@@ -20,7 +24,7 @@ async def run_gateway(path: Path) -> int:
     for warning in config.warnings:
         log.warning("config", warning=str(warning))
     gateway = Gateway(config, relay="background")
-    server = Embedded(gateway)
+    server = Embedded(gateway, lane)
     reloader = Reloader(gateway, lambda running: read_config(path, running), server.apply)
     async with AsyncExitStack() as stack:
         await open_gateway(gateway, stack, reloader)

@@ -56,8 +56,8 @@ class EncryptedOutbox:
         return [self._shown(item) for item in found]
 
     def _sealed(self, item: NewItem) -> NewItem:
-        about = _about(item.destination, item.pixel_id)
-        return replace(item, payload=self._cipher.seal(item.payload, about))
+        payload = self._cipher.seal(item.payload, _about(item.destination, item.pixel_id))
+        return item if payload is item.payload else replace(item, payload=payload)
 
     def _opened_all(self, lease: Lease) -> tuple[list[Item], Mapping[int, Refused]]:
         """The items that can be read, and by `seq` why the others cannot."""

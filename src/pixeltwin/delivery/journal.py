@@ -75,7 +75,7 @@ class Journal:
 
     def __init__(self, size: int = 1000) -> None:
         self._size = size
-        self._records: OrderedDict[str, Record] = OrderedDict()
+        self._records: OrderedDict[str, Record | Callable[[], Record]] = OrderedDict()
         self._run = secrets.token_hex(4)  # a queued twin of an earlier run names none of our records
         self._ids = itertools.count(1)
         self._followers: set[asyncio.Queue[Record]] = set()
@@ -84,30 +84,40 @@ class Journal:
         return f"{self._run}-{next(self._ids)}"
 
     def add(self, record: Record) -> None:
-        self._records[record.id] = record
-        while len(self._records) > self._size:
-            self._records.popitem(last=False)
+        self._keep(record.id, record)
         self._tell(record)
+
+    def add_later(self, record_id: str, make: Callable[[], Record]) -> None:
+        """As `add`, but the record is made when somebody looks at it, which happens to few."""
+        if self._followers:
+            self.add(make())
+        else:
+            self._keep(record_id, make)
 
     def update(self, record_id: str, **changes: Any) -> None:
         """Change a record; one that has left the ring is left alone."""
-        if record := self._records.get(record_id):
-            self._records[record_id] = replace(record, **changes)
-            self._tell(self._records[record_id])
+        if record := self.get(record_id):
+            self._records[record_id] = changed = replace(record, **changes)
+            self._tell(changed)
 
     def forget(self, is_about: Callable[[Record], bool]) -> int:
         """Empty the records that are about somebody, on open pages as well; answers how many."""
-        found = [record for record in self._records.values() if record.detail != FORGOTTEN and is_about(record)]
+        found = [record for record in self.latest(self._size) if record.detail != FORGOTTEN and is_about(record)]
         for record in found:
             self.update(record.id, **NOTHING_LEFT)
         return len(found)
 
     def get(self, record_id: str) -> Record | None:
-        return self._records.get(record_id)
+        found = self._records.get(record_id)
+        if found is None or isinstance(found, Record):
+            return found
+        self._records[record_id] = made = found()
+        return made
 
     def latest(self, limit: int = 100) -> list[Record]:
         """The newest records, newest first."""
-        return list(itertools.islice(reversed(self._records.values()), limit))
+        newest = list(itertools.islice(reversed(self._records), limit))
+        return [record for record_id in newest if (record := self.get(record_id))]
 
     @contextmanager
     def follow(self) -> Iterator[asyncio.Queue[Record]]:
@@ -118,6 +128,11 @@ class Journal:
             yield queue
         finally:
             self._followers.discard(queue)
+
+    def _keep(self, record_id: str, record: Record | Callable[[], Record]) -> None:
+        self._records[record_id] = record
+        while len(self._records) > self._size:
+            self._records.popitem(last=False)
 
     def _tell(self, record: Record) -> None:
         for queue in self._followers:

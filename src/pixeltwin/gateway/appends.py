@@ -5,12 +5,27 @@ A write that takes longer goes on without its hit. What waits is bounded, so tha
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 
 from pixeltwin.telemetry import log
 
 MOST: Final = 10_000  # writes under way
 MOST_BYTES: Final = 64 << 20  # of what they write
+TICK: Final = 0.05  # seconds; one timer looks after all deadlines, as nearly all writes end long before theirs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Write:
+    """One write under way: its bytes, until when it is waited for (the loop's time), and what wakes who waits."""
+
+    size: int
+    deadline: float
+    waiter: asyncio.Future[None]
+
+    def wake(self) -> None:
+        if not self.waiter.done():
+            self.waiter.set_result(None)
 
 
 class Appends:
@@ -18,12 +33,13 @@ class Appends:
 
     def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
         self._most, self._most_bytes = most, most_bytes
-        self._sizes: dict[asyncio.Task[Any], int] = {}
+        self._writes: dict[asyncio.Task[Any], Write] = {}
         self._bytes = 0
+        self._is_watching = False
 
     def has_room(self, size: int) -> bool:
         """Whether one more of so many bytes may begin. A large one may, when it is alone."""
-        return not self._sizes or (len(self._sizes) < self._most and self._bytes + size <= self._most_bytes)
+        return not self._writes or (len(self._writes) < self._most and self._bytes + size <= self._most_bytes)
 
     async def within[T](
         self, seconds: float, work: Coroutine[Any, Any, T], *, size: int, late: Callable[[asyncio.Task[T]], None]
@@ -33,11 +49,10 @@ class Appends:
         Whoever waits may be cancelled, the work is not.
         """
         task = asyncio.create_task(work)
-        self._sizes[task] = size
-        self._bytes += size
-        task.add_done_callback(self._ended)
+        if task.done():  # loops that start tasks at once
+            return task.result()
         try:
-            await asyncio.wait((task,), timeout=seconds)
+            await self._begun(task, size, seconds)
         except asyncio.CancelledError:
             task.add_done_callback(late)
             raise
@@ -48,10 +63,32 @@ class Appends:
 
     async def flush(self, seconds: float) -> None:
         """Wait for what is under way, but no longer than so many seconds."""
-        if self._sizes:
-            _, waiting = await asyncio.wait(self._sizes, timeout=seconds)
+        if self._writes:
+            _, waiting = await asyncio.wait(self._writes, timeout=seconds)
             if waiting:
                 log.error("the outbox does not answer: what it was given last may be lost", writes=len(waiting))
 
+    def _begun(self, task: asyncio.Task[Any], size: int, seconds: float) -> asyncio.Future[None]:
+        """What is done when the task is, or its time is up."""
+        loop = asyncio.get_running_loop()
+        self._writes[task] = write = Write(size, loop.time() + seconds, loop.create_future())
+        self._bytes += size
+        task.add_done_callback(self._ended)
+        if not self._is_watching:
+            self._is_watching = True
+            loop.call_later(min(TICK, seconds), self._watch)
+        return write.waiter
+
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._bytes -= self._sizes.pop(task)
+        write = self._writes.pop(task)
+        self._bytes -= write.size
+        write.wake()
+
+    def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        for write in self._writes.values():
+            if write.deadline <= loop.time():
+                write.wake()
+        if self._writes:
+            loop.call_later(TICK, self._watch)
+        self._is_watching = bool(self._writes)

@@ -2,29 +2,89 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
-from pixeltwin.consent.verdict import Answer, Treatment
+from pixeltwin.consent.verdict import Answer, Treatment, Verdict
 from pixeltwin.delivery.journal import Journal, Record, State
 from pixeltwin.gateway.consents import Said
 from pixeltwin.mirror import Admission, Draft
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
+from pixeltwin.rules.ruleset import Ruled
 
 JOURNAL_CHARACTERS: Final = 48 * 1024  # of one hit; in-app browsers send 32 KiB
+LARGE: Final = 8 * 1024  # bytes of a hit
 
 
-def records_of(
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What the journal is told of a hit and its twin; few are looked at, so it becomes a record only then."""
+
+    record_id: str
+    received_at: float
+    hit: PixelHit
+    draft: Draft | None
+    ruled: Ruled | None
+    verdict: Verdict
+    referer: str
+    relay: str
+    state: State
+    detail: str
+    is_large: bool
+
+    def tell(self, journal: Journal) -> None:
+        """Large hits are not kept for it."""
+        if self.is_large:
+            journal.add(self.record())
+        else:
+            journal.add_later(self.record_id, self.record)
+
+    def record(self) -> Record:
+        hit, draft, ruled, verdict = self.hit, self.draft, self.ruled, self.verdict
+        event = draft.event if draft else None
+        origins = {name: f"rule {rule}" for name, rule in ruled.origins.items()} if ruled and draft else {}
+        return Record(
+            id=self.record_id,
+            received_at=self.received_at,
+            pixel_id=draft.pixel_id if draft else hit.pixel_id,
+            event_name=event.event_name if event else hit.event_name,
+            event_id=event.event_id if event else hit.event_id,
+            source_url=hit.get("dl") or self.referer,
+            state=self.state,
+            detail=self.detail,
+            relay=self.relay,
+            hit=_shown(hit),
+            twin=event.as_json() if event else None,
+            origins=origins,
+            rules=tuple(ruled.names) if ruled else (),
+            consent=f"{verdict.answer} ({verdict.policy})" if verdict.policy else "",
+            notes=draft.notes if draft else (),
+        )
+
+
+def entries_of(
     request: HitRequest, admission: Admission, record_id: str, relay: str, states: list[State], detail: str
-) -> Iterator[Record]:
-    """A record for each twin, or one for a hit that gets none; none for what is no hit at all."""
-    if (hit := admission.hit) is None:
+) -> Iterator[Entry]:
+    """An entry for each twin, or one for a hit that gets none; none for what is no hit at all."""
+    if admission.hit is None:
         return
-    if not admission.drafts:
-        yield _record(request, hit, admission, None, record_id, relay, State.SKIPPED, detail)
-    for draft, state in zip(admission.drafts, states, strict=False):
-        yield _record(request, hit, admission, draft, draft.record_id, relay, state, detail)
+    ends = zip(admission.drafts, states, strict=False) if admission.drafts else [(None, State.SKIPPED)]
+    for draft, state in ends:
+        yield Entry(
+            record_id=draft.record_id if draft else record_id,
+            received_at=request.received_at,
+            hit=admission.hit,
+            draft=draft,
+            ruled=admission.ruled,
+            verdict=admission.verdict,
+            referer=_referer(admission),
+            relay=browsers_copy(admission, relay),
+            state=state,
+            detail=detail,
+            is_large=len(request.query) + len(request.body) > LARGE,
+        )
 
 
 def tell_answer(journal: Journal, said: Said) -> None:
@@ -58,37 +118,6 @@ def browsers_copy(admission: Admission, relay: str) -> str:
     if admission.withheld:
         return "withheld"
     return "held" if relay == "background" and admission.verdict.relay is Treatment.HOLD else relay
-
-
-def _record(
-    request: HitRequest,
-    hit: PixelHit,
-    admission: Admission,
-    draft: Draft | None,
-    record_id: str,
-    relay: str,
-    state: State,
-    detail: str,
-) -> Record:
-    event, ruled, verdict = draft.event if draft else None, admission.ruled, admission.verdict
-    origins = {name: f"rule {rule}" for name, rule in ruled.origins.items()} if ruled and draft else {}
-    return Record(
-        id=record_id,
-        received_at=request.received_at,
-        pixel_id=draft.pixel_id if draft else hit.pixel_id,
-        event_name=event.event_name if event else hit.event_name,
-        event_id=event.event_id if event else hit.event_id,
-        source_url=hit.get("dl") or _referer(admission),
-        state=state,
-        detail=detail,
-        relay=browsers_copy(admission, relay),
-        hit=_shown(hit),
-        twin=event.as_json() if event else None,
-        origins=origins,
-        rules=tuple(ruled.names) if ruled else (),
-        consent=f"{verdict.answer} ({verdict.policy})" if verdict.policy else "",
-        notes=draft.notes if draft else (),
-    )
 
 
 def _referer(admission: Admission) -> str:

@@ -6,7 +6,7 @@ It has no outbox, no senders, no sources and no records of its own.
 import asyncio
 import itertools
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -163,7 +163,12 @@ class FrontJournal(Journal):
             super().add(record)
         self._behind.tell(record)
 
+    def add_later(self, record_id: str, make: Callable[[], Record]) -> None:
+        """Somebody may look at it in the back."""
+        self.add(make())
+
     def update(self, record_id: str, **changes: Any) -> None:
         super().update(record_id, **changes)
-        if record := self._records.pop(record_id, None):
+        if record := self.get(record_id):
+            del self._records[record_id]
             self._behind.tell(record)

@@ -19,7 +19,7 @@ from pixeltwin.delivery.outbox import Depth, Outbox
 from pixeltwin.delivery.sender import POST_SECONDS
 from pixeltwin.gateway.consents import Consents
 from pixeltwin.gateway.delivering import Senders
-from pixeltwin.gateway.entries import records_of
+from pixeltwin.gateway.entries import entries_of
 from pixeltwin.gateway.forgetting import Forgotten, Keepers, forget
 from pixeltwin.gateway.items import Relay, items_of
 from pixeltwin.gateway.keeping import Keeper
@@ -115,8 +115,8 @@ class Gateway:
             admission = Admission(skip=Reason.INTERNAL_ERROR)
         relay = _relay_of(line, admission)
         end = await self._keeper.keep(line, admission, list(items_of(admission, relay, request.received_at)))
-        for record in records_of(request, admission, record_id, relay, end.states, end.detail):
-            self.journal.add(record)
+        for entry in entries_of(request, admission, record_id, relay, end.states, end.detail):
+            entry.tell(self.journal)
         return Handled(admission=admission, record_id=record_id, relay=relay, state=end.states[0], detail=end.detail)
 
     async def ingest(self, pixel_id: str, request: HitRequest) -> Ingested | Skip:

@@ -6,7 +6,7 @@ Each hit is counted once, when it is known what became of it. The outbox may kno
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Final, Protocol
 
 from pixeltwin.consent.verdict import Treatment
@@ -29,6 +29,9 @@ STATES: Final = {
     Appended.DUPLICATE: State.DUPLICATE,
     Appended.SHED: State.SHED,
 }
+
+
+_hits, _rules = cache(HITS.labels), cache(RULES.labels)  # a look-up by labels costs as much as the rest of a count
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,8 @@ def _kept(admission: Admission, appended: Sequence[Appended]) -> Kept:
     if admission.skip:
         return _skipped(admission)
     held = {Appended.ACCEPTED: State.HELD} if admission.verdict.twin is Treatment.HOLD else {}
-    return Kept([{**STATES, **held}[one] for one in appended[: len(admission.drafts)]])
+    states = {**STATES, **held} if held else STATES
+    return Kept([states[one] for one in appended[: len(admission.drafts)]])
 
 
 def _unacked(admission: Admission) -> Kept:
@@ -178,10 +182,10 @@ def _count(line: Line, admission: Admission, end: Kept) -> None:
     """Count the hit by what became of it, once that is known, and the rules that held of it."""
     pixels = [draft.pixel_id for draft in admission.drafts] or [admission.hit.pixel_id if admission.hit else ""]
     for pixel_id, state in zip(pixels, end.states, strict=False):
-        HITS.labels(line.names.get(pixel_id, "other"), state, end.reason).inc()
+        _hits(line.name_of(pixel_id), state, end.reason).inc()
     if admission.ruled:
         for rule in admission.ruled.names:
-            RULES.labels(rule).inc()
+            _rules(rule).inc()
         for fault in admission.ruled.faults:
             RULE_ERRORS.labels(fault.partition(":")[0]).inc()
 

@@ -36,6 +36,11 @@ class Line:
         """The pixels' names by id."""
         return {pixel.id: pixel.name for pixel in self.pixels.values()}
 
+    def name_of(self, pixel_id: str) -> str:
+        """The pixel's name for metrics."""
+        pixel = self.pixels.get(pixel_id)
+        return pixel.name if pixel else "other"
+
 
 def closed_line(config: Config, relay: Relay) -> Line:
     """The config's line without its sources and its memory. `relay` is what pixels do that name none of their own."""

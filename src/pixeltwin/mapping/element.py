@@ -55,11 +55,11 @@ def reader(
 
     `client_ip` is the visitor's address as far as it is believed.
     """
-    seen = request if request.peer == client_ip else replace(request, peer=client_ip or "")
     known: dict[str, str | None] = {}
 
     def read(name: str) -> str | None:
         if name not in known:
+            seen = request if request.peer == client_ip else replace(request, peer=client_ip or "")
             known[name] = elements[name].read(seen, hit) if name in elements else None
         return known[name]
 

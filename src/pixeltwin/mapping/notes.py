@@ -23,7 +23,7 @@ class Note(StrEnum):
 
 def notes(hit: PixelHit, event: ServerEvent) -> tuple[Note, ...]:
     """The remarks about a hit that became `event`."""
-    return tuple(note for note, applies in NOTES.items() if applies(hit, event))
+    return tuple([note for note, applies in NOTES.items() if applies(hit, event)])
 
 
 def _lost(parameter: str, field: str) -> Callable[[PixelHit, ServerEvent], bool]:

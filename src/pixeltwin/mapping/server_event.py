@@ -75,5 +75,6 @@ def _hashes(hit: PixelHit) -> dict[str, tuple[str, ...]]:
     given, from_form = hit.group("ud"), hit.group("udff")
     if not given and not from_form:  # most
         return {}
-    found = {key: as_sha256(given.get(key, "")) or as_sha256(from_form.get(key, "")) for key in HASHED}
+    keys = [key for key in HASHED if key in given or key in from_form]
+    found = {key: as_sha256(given.get(key, "")) or as_sha256(from_form.get(key, "")) for key in keys}
     return {key: (value,) for key, value in found.items() if value}

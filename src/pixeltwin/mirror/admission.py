@@ -20,7 +20,7 @@ from pixeltwin.mapping.server_event import server_event, source_url
 from pixeltwin.mirror.draft import Draft
 from pixeltwin.mirror.limits import cleaned_of_rules, limited_copy, never_less_limited
 from pixeltwin.mirror.policy import PixelPolicy, Policy
-from pixeltwin.pixel.browser_id import RANDOM_BELOW, BrowserIds, browser_ids, page_host
+from pixeltwin.pixel.browser_id import RANDOM_BELOW, BrowserIds, browser_ids, known_fbp, page_host
 from pixeltwin.pixel.client_ip import FBI_COOKIE, client_ip, visitor_ip
 from pixeltwin.pixel.cookies import SetCookie, cookies_to_set
 from pixeltwin.pixel.hit import PixelHit, parse_hit
@@ -34,6 +34,7 @@ from pixeltwin.rules.moment import Arrival
 from pixeltwin.rules.ruleset import Ruled, Target
 
 AUTOMATIC: Final = frozenset({"SubscribedButtonClick", "Microdata", "InputData"})  # PROTOCOL 3.8, 3.10
+NOWHERE: Final = Place()
 
 type RandomBelow = Callable[[int], int]
 
@@ -114,9 +115,9 @@ class Arriving:
         self.verdict = decide(policy.consent, self.visit)
         self.event_id = self.hit.event_id or mint_event_id(self.hit, random_below)
         self.keeps_cookies = policy.set_cookies and request.first_party and _may_be_recognised(self.verdict)
-        self.ids = browser_ids(
-            self.hit, self.request, random=random_below(RANDOM_BELOW) if self.keeps_cookies else None
-        )
+        # chance comes from the kernel: asking it costs more than all the rest here
+        needs_fbp = self.keeps_cookies and not known_fbp(self.hit, self.request)
+        self.ids = browser_ids(self.hit, self.request, random=random_below(RANDOM_BELOW) if needs_fbp else None)
         self.given = mapped(self._event())
         self.moment = Arrival(
             self.visit, self.given, self.verdict, self.pixel.name, policy.variables, policy.asked_elements
@@ -278,9 +279,14 @@ def _may_be_recognised(verdict: Verdict) -> bool:
 def _visit(hit: PixelHit, request: HitRequest, policy: Policy) -> Visit:
     address = client_ip(request, policy.trusted_proxies)
     read = reader(policy.elements, request, hit, address)
+    return Visit(request=request, hit=hit, client_ip=address, place=_place(hit, request, policy), element=read)
+
+
+def _place(hit: PixelHit, request: HitRequest, policy: Policy) -> Place:
+    if not (policy.country or policy.region):
+        return NOWHERE
     country, region = (element.read(request, hit) if element else None for element in (policy.country, policy.region))
-    place = Place((country or "").upper(), (region or "").upper())
-    return Visit(request=request, hit=hit, client_ip=address, place=place, element=read)
+    return Place((country or "").upper(), (region or "").upper())
 
 
 def _stranger(hit: PixelHit, request: HitRequest, policy: Policy) -> Reason | None:

@@ -5,7 +5,7 @@ The twin is never less limited than the browser's hit (THREATS T16), and what ru
 
 from typing import Final
 
-from pixeltwin.capi.event import CustomData, ServerEvent
+from pixeltwin.capi.event import ServerEvent
 from pixeltwin.capi.validate import LIMITED
 from pixeltwin.consent.limited_data_use import GEOLOCATE, Limits
 from pixeltwin.consent.verdict import Verdict
@@ -13,8 +13,10 @@ from pixeltwin.mapping.limited_data_use import limited_data_use
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.rewrite import put
-from pixeltwin.privacy.clean import EVENT_ADDRESSES, clean_event
+from pixeltwin.privacy.address import clean_url
+from pixeltwin.privacy.clean import EVENT_ADDRESSES, clean_event, mask_client
 from pixeltwin.privacy.settings import Privacy
+from pixeltwin.privacy.values import clean_properties
 from pixeltwin.rules.ruleset import Ruled
 
 FIELDS: Final = ("data_processing_options", "data_processing_options_country", "data_processing_options_state")
@@ -37,21 +39,23 @@ def never_less_limited(event: ServerEvent, given: ServerEvent, verdict: Verdict)
 
 def cleaned_of_rules(event: ServerEvent, ruled: Ruled, privacy: Privacy) -> tuple[ServerEvent, list[str]]:
     """The event without personal data in plain text among what rules have set, and remarks about what there was."""
-    if not ruled.origins:
-        return event, []
-    own = _set_by_rules(event, ruled)  # the hit's own part was cleaned when it came, and costs the most
-    if clean_event(own, privacy)[0] is own:
+    if not ruled.origins or _is_clean(event, ruled, privacy):
         return event, []
     event, removed = clean_event(event, privacy)
     return event, [f"personal_data_removed: {name}" for name in removed]
 
 
-def _set_by_rules(event: ServerEvent, ruled: Ruled) -> ServerEvent:
-    """The event with nothing of its page and its custom data but what rules have set."""
-    properties = event.custom_data.model_dump(exclude_none=True) if event.custom_data else {}
-    own = {key: value for key, value in properties.items() if f"custom_data.{key}" in ruled.origins}
-    foreign = dict.fromkeys(name for name in EVENT_ADDRESSES if name not in ruled.origins)
-    return event.model_copy(update={**foreign, "custom_data": CustomData.model_validate(own) if own else None})
+def _is_clean(event: ServerEvent, ruled: Ruled, privacy: Privacy) -> bool:
+    """Whether what rules have set is clean. The hit's own part was cleaned when it came, and costs the most."""
+    given = event.custom_data.model_dump(exclude_none=True) if event.custom_data else {}
+    own = {key: value for key, value in given.items() if f"custom_data.{key}" in ruled.origins}
+    addresses = [getattr(event, name) or "" for name in EVENT_ADDRESSES if name in ruled.origins]
+    return (
+        all(clean_url(address, privacy) == address for address in addresses)
+        and all(map(privacy.custom_data.admits, own))
+        and clean_properties(own, privacy) == own
+        and mask_client(event, privacy) is event
+    )
 
 
 def limited_copy(request: HitRequest, hit: PixelHit, limits: Limits | None) -> HitRequest:

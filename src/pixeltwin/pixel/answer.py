@@ -31,4 +31,5 @@ BAD_REQUEST: Final = Answer(400, "text/plain")
 
 def answer_hit(hit: PixelHit | None, cookies: tuple[SetCookie, ...] = ()) -> Answer:
     """An image for an image tag, else nothing, politely."""
-    return replace(IMAGE if hit and hit.get("noscript") else EMPTY, cookies=cookies)
+    answer = IMAGE if hit and hit.get("noscript") else EMPTY
+    return replace(answer, cookies=cookies) if cookies else answer

@@ -43,16 +43,21 @@ def browser_ids(hit: PixelHit, request: HitRequest, *, random: int | None, domai
     A visitor without `fbp` gets one made of `random`, a number below RANDOM_BELOW; with None he stays without, for
     where no cookie can keep it. `domains` are the owner's registrable domains; the public suffix list knows others.
     """
-    cookies, host, now = request.cookies, page_host(hit, request), request.received_at
-    fbp = valid(hit.get("fbp")) or valid(cookies.get("_fbp", ""))
+    cookies, now = request.cookies, request.received_at
+    fbp = known_fbp(hit, request)
     if not fbp and random is not None:
-        fbp = _new(str(random), host, now, domains)
+        fbp = _new(str(random), page_host(hit, request), now, domains)
     if own := valid(hit.get("fbc")):  # the pixel has already held it against its page's click id
         return BrowserIds(fbp=fbp, fbc=own)
     fbc, click = valid(cookies.get("_fbc", "")), _click(hit, request)
     if click and not (fbc and click == fbc.split(".")[3]):
-        fbc = fbc_of_click(click, host, now, domains)
+        fbc = fbc_of_click(click, page_host(hit, request), now, domains)
     return BrowserIds(fbp=fbp, fbc=fbc)
+
+
+def known_fbp(hit: PixelHit, request: HitRequest) -> str | None:
+    """The `fbp` that the browser has already."""
+    return valid(hit.get("fbp")) or valid(request.cookies.get("_fbp", ""))
 
 
 def valid(value: str) -> str | None:
@@ -62,7 +67,7 @@ def valid(value: str) -> str | None:
 
 def click_id(url: str) -> str | None:
     """The `fbclid` of a page's address, with or without scheme, if it has a well-formed one."""
-    found = FBCLID.search(_parts(url).query)
+    found = FBCLID.search(_parts(url).query) if "fbclid=" in url else None
     click = unquote(found[1]) if found else ""
     return click if CLICK_ID.fullmatch(click) else None
 

@@ -9,6 +9,7 @@ who the visitor is, never to decide what he may do.
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 
@@ -23,6 +24,9 @@ RESERVED: Final = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2002
 WRAPPED: Final = re.compile(r"\[(?P<v6>[^\]]+)\](?::\d{1,5})?|(?P<v4>[\d.]+):\d{1,5}", re.ASCII)
 FBI_COOKIE: Final = "_fbi"
 FBI: Final = re.compile(rf"(.{{2,60}}?)(?:{APPENDIX})*", re.ASCII)  # bounded: else a long cookie costs its square
+
+LONGEST: Final = 45  # characters of an address
+KNOWN: Final = 10_000  # addresses: proxies ask with every hit, and few visitors with one alone
 
 type Address = IPv4Address | IPv6Address
 
@@ -45,6 +49,7 @@ def client_ip(request: HitRequest, trusted: Sequence[Network]) -> str | None:
     return visitor_ip(request, trusted, fbi_cookie=False)
 
 
+@lru_cache(KNOWN)
 def is_public(address: Address) -> bool:
     if _is_in(address, DOCUMENTATION):
         return True
@@ -78,8 +83,14 @@ def _hop(text: str) -> Address | None:
 
 def _address(text: str) -> Address | None:
     """An address without its zone id; `::ffff:1.2.3.4` is an IPv4 address."""
+    text = text.partition("%")[0]
+    return _plain_address(text) if len(text) <= LONGEST else None
+
+
+@lru_cache(KNOWN)
+def _plain_address(text: str) -> Address | None:
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(text)
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

@@ -21,6 +21,9 @@ MULTIPART: Final = "multipart/form-data"
 MATCHING: Final = ("ud[", "udff[", "aud[", "audff[")
 HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
 
+# not %25: what it makes may be a code, and is none
+USUAL: Final = tuple((f"%{ord(character):02X}", character) for character in ':/?&=,"[]{} ')
+
 type Parameters = tuple[tuple[str, str], ...]
 
 NO_GROUP: Final[Mapping[str, str]] = MappingProxyType({})
@@ -122,11 +125,19 @@ def _form(raw: bytes, limits: Limits) -> Parameters | Skip:
 
 def pairs(text: str) -> Parameters:
     """What `parse_qsl` reads, blank values kept, in half of its time: most names and values have no code in them."""
-    cut = (pair.partition("=") for pair in text.replace("+", " ").split("&") if pair)
-    return tuple([(_unquoted(name), _unquoted(value)) for name, _, value in cut])
+    cut = [pair.partition("=") for pair in text.replace("+", " ").split("&") if pair]
+    return tuple(
+        [
+            (_unquoted(name) if "%" in name else name, _unquoted(value) if "%" in value else value)
+            for name, _, value in cut
+        ]
+    )
 
 
 def _unquoted(text: str) -> str:
+    """Most codes are few characters of addresses and JSON, which are replaced in a third of the time."""
+    for code, character in USUAL:
+        text = text.replace(code, character)
     if "%" not in text:
         return text
     return unquote_to_bytes(text).decode("utf-8", "replace") if text.isascii() else unquote(text)

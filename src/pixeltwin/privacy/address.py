@@ -49,17 +49,21 @@ SHA256: Final = re.compile(r"[0-9a-f]{64}(?:\.[\w-]{2,8})?", re.IGNORECASE | re.
 
 def clean_url(text: str, privacy: Privacy) -> str:
     """The address without personal data, as far as it can be told. Text that is no address is cleaned like a path."""
-    return text if not text or _is_quiet(text, privacy) else _Cleaner(privacy, DEPTH).address(text)
+    return text if not text or is_quiet(text, privacy) else _Cleaner(privacy, DEPTH).address(text)
 
 
-def _is_quiet(text: str, privacy: Privacy) -> bool:
-    """Whether there is plainly nothing to do. Most addresses are quiet, and this takes a tenth of reading them."""
+def is_quiet(text: str, privacy: Privacy) -> bool:
+    """Whether there is plainly nothing to do. Most addresses are quiet, and this takes a tenth of reading them.
+
+    Where it is so of several, each on a line of its own, it is so of each.
+    """
     plain = unquote(text)
     if "@" in plain or "%" in plain or privacy.detector.suspects(plain):
         return False
-    if not _telling(privacy.parameters).isdisjoint(_words(plain)):
+    if not LINKS.isdisjoint(_words(plain)):
         return False
-    return not any(map(privacy.detector.is_told_by, NAMES.findall(plain)))
+    names, private = NAMES.findall(plain), _private_words(privacy.parameters)
+    return private.isdisjoint(_words(" ".join(names))) and not any(map(privacy.detector.is_told_by, names))
 
 
 def _words(text: str) -> tuple[bytes, ...]:
@@ -79,9 +83,9 @@ def _private(parameters: frozenset[str]) -> frozenset[tuple[bytes, ...]]:
 
 
 @cache
-def _telling(parameters: frozenset[str]) -> frozenset[bytes]:
-    """The words without which an address has none of these parameters, and none of the links."""
-    return LINKS.union(*(words[-1:] for words in _private(parameters)))
+def _private_words(parameters: frozenset[str]) -> frozenset[bytes]:
+    """The words without which no name is one of these parameters."""
+    return frozenset().union(*(words[-1:] for words in _private(parameters)))
 
 
 def is_kept(name: str, value: str) -> bool:

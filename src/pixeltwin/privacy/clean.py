@@ -16,9 +16,9 @@ from pixeltwin.pixel.browser_id import APPENDIX
 from pixeltwin.pixel.hit import HASHED, MATCHING, PixelHit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.rewrite import rewrite_each
-from pixeltwin.privacy.address import clean_url
+from pixeltwin.privacy.address import clean_url, is_quiet
 from pixeltwin.privacy.settings import STANDARD, Privacy
-from pixeltwin.privacy.values import clean_properties, clean_text
+from pixeltwin.privacy.values import clean_properties, clean_text, is_telling
 
 ADDRESSES: Final = ("dl", "rl")
 EVENT_ADDRESSES: Final = ("event_source_url", "referrer_url")
@@ -42,6 +42,8 @@ def clean_hit(request: HitRequest, hit: PixelHit, privacy: Privacy) -> Cleaned:
 
     A request whose body is JSON (OpenBridge) keeps it: the browser sends the other copy itself.
     """
+    if _is_plainly_clean(request, hit, privacy):
+        return Cleaned(request, hit, ())
     suspects = (pair for pair in hit.parameters if pair[0].startswith(LOOKED_AT))
     changes = {pair: cleaned for pair in suspects if (cleaned := _parameter(*pair, privacy)) != pair[1]}
     removed = tuple(dict.fromkeys(privacy.detector.masked(name) for name, _ in changes))
@@ -96,6 +98,27 @@ def masked_ip(text: str) -> str | None:
     return str(ip_network((address, IP_BITS[address.version]), strict=False).network_address)
 
 
+def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> bool:
+    """Whether there is plainly nothing to do, as in most hits: all texts together are looked at once.
+
+    They stand on lines of their own, so that whatever is suspect in one of them is in the whole.
+    """
+    texts = [request.header("referer")]
+    for name, value in hit.parameters:
+        if not name.startswith(LOOKED_AT):
+            continue
+        if name.startswith(CUSTOM):
+            key = _key(name)
+            if not privacy.custom_data.admits(key) or is_telling(value, key, privacy):
+                return False
+            texts += (key, value)
+        elif name in ADDRESSES:
+            texts.append(value)
+        elif value and not HASHED.fullmatch(value):
+            return False
+    return is_quiet("\n".join(texts), privacy)
+
+
 def _changed(hit: PixelHit, changes: dict[tuple[str, str], str | None]) -> Iterator[tuple[str, str]]:
     for name, value in hit.parameters:
         if (changed := changes.get((name, value), value)) is not None:
@@ -134,6 +157,8 @@ def _custom_data(given: CustomData | None, privacy: Privacy) -> tuple[CustomData
     admitted = {key: value for key, value in before.items() if privacy.custom_data.admits(key)}
     after = clean_properties(admitted, privacy)
     touched = [key for key, value in before.items() if key not in after or after[key] != value]
+    if not touched:
+        return given, []
     if "contents" in after:  # Meta refuses a product without an id, and the event with it
         after["contents"] = [item for item in after["contents"] if "id" in item]
     names = [f"custom_data.{privacy.detector.masked(key)}" for key in touched]

@@ -30,7 +30,10 @@ class FilterSettings(KindSettings):
     NAMES: ClassVar[frozenset[str]] = frozenset()  # words of a name that say what the text of that name is
 
     def suspects(self, text: str) -> bool:
-        """Whether the text may hold such data, its name apart; cheap, for it is asked about every text of every hit."""
+        """Whether the text may hold such data, its name apart; cheap, for it is asked about all texts of every hit.
+
+        Of several texts, each on a line of its own, whether any of them may.
+        """
         raise NotImplementedError
 
     def spans(self, text: str, *, named: bool) -> Iterable[Span]:

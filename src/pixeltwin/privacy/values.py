@@ -30,8 +30,16 @@ def _is_quiet(text: str, name: str, privacy: Privacy) -> bool:
     """Whether there is plainly nothing to do."""
     if privacy.detector.suspects(text, name) or "://" in text:
         return False
-    is_telling = _is_like_json(text) and ("\\u" in text or any(map(privacy.detector.is_told_by, KEY.findall(text))))
-    return not is_telling
+    return not _tells_json(text, privacy)
+
+
+def is_telling(text: str, name: str, privacy: Privacy) -> bool:
+    """Whether the text may be personal by its name, or by those in it."""
+    return privacy.detector.is_told_by(name) or _tells_json(text, privacy)
+
+
+def _tells_json(text: str, privacy: Privacy) -> bool:
+    return _is_like_json(text) and ("\\u" in text or any(map(privacy.detector.is_told_by, KEY.findall(text))))
 
 
 def _is_like_json(text: str) -> bool:

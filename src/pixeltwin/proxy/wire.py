@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
@@ -12,6 +13,7 @@ from pixeltwin.pixel.answer import Answer
 
 END_OF_HEAD: Final = re.compile(rb"\n\r?\n")  # also one that llhttp does not accept: nobody waits for another
 REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
+SHORT: Final = 100  # bytes of a header's name
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 type Fields = list[tuple[bytes, bytes]]
@@ -45,7 +47,7 @@ class Head:
     @property
     def host(self) -> str:
         """As `the_host`."""
-        return the_host([value.decode("latin-1") for name, value in self.fields if name.lower() == b"host"])
+        return the_host([value.decode("latin-1") for name, value in self.fields if _lower(name) == "host"])
 
 
 @dataclass(slots=True)
@@ -190,11 +192,20 @@ def joined_headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("utf-8", "replace")
+        name, value = _lower(raw_name), raw_value.decode("utf-8", "replace")
         if name in joined:
             value = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}"
         joined[name] = value
     return joined
+
+
+def _lower(name: bytes) -> str:
+    return _known(name) if len(name) <= SHORT else name.decode("latin-1").lower()
+
+
+@lru_cache(1024)  # browsers use few, but clients make them up
+def _known(name: bytes) -> str:
+    return name.decode("latin-1").lower()
 
 
 def the_host(named: list[str]) -> str:

@@ -280,8 +280,15 @@ class CustomDataSection(Section):
         """Properties as Meta has them, typed like those of a hit."""
         changes = Changes()
         for key, value in self._properties(moment, changes).items():
-            changes.read(key, value, moment, partial(_property, key))
+            changes.read(key, value, moment, self._fixed.get(key) or partial(_property, key))
         return changes
+
+    @cached_property
+    def _fixed(self) -> Mapping[str, Reader]:
+        """What reads the properties that are the same for every event: they are typed once."""
+        node = self._tree.node if isinstance(self._tree, Tree) and isinstance(self._tree.node, Mapping) else {}
+        typed = {key: _property(key, value.value) for key, value in node.items() if isinstance(value, Literal)}
+        return {key: partial(_same, value) for key, value in typed.items()}
 
     def _properties(self, moment: Moment, changes: Changes) -> Mapping[str, Value]:
         """What stands under each name; one element or expression may hold them all."""
@@ -289,6 +296,10 @@ class CustomDataSection(Section):
             return self._tree.node
         changes.read("json", self._tree, moment, _json_object)
         return {key: Literal(value) for key, value in changes.found.pop("json", {}).items()}
+
+
+def _same(value: Any, given: Any) -> Any:
+    return value
 
 
 def _property(key: str, given: Any) -> Any:
