@@ -44,7 +44,7 @@ KEY: Final = "a-key-that-signs-cookies"
 PIXEL: Final = "1234567890123456"
 STUB: Final = """
 import asyncio, sys
-BODY = b'{"events_received": 500, "messages": [], "fbtrace_id": "x"}'
+BODY = b'{"events_received": 1000, "messages": [], "fbtrace_id": "x"}'
 HEAD = b"HTTP/1.1 200 OK\\r\\ncontent-type: application/json\\r\\ncontent-length: %d\\r\\n\\r\\n"
 ANSWER = HEAD % len(BODY) + BODY
 async def serve(reader, writer):

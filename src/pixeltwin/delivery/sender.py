@@ -192,8 +192,9 @@ class Sender:
 
     def _measure_taken(self, batch: Batch, missing: int, lane: Lane) -> None:
         name, now = self._destination.name, self._clock()
+        delay = EVENT_DELAY.labels(name)
         for item, _ in batch:
-            EVENT_DELAY.labels(name).observe(max(0.0, now - item.appended_at))
+            delay.observe(max(0.0, now - item.appended_at))
         if missing:
             MISSING.labels(name).inc(missing)
             log.warning("fewer events were counted than sent", pixel=lane.label, sent=len(batch), missing=missing)
