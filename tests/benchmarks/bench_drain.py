@@ -71,13 +71,11 @@ http {{
     }}
 }}
 """
+QUERY: Final = f"SELECT id, {', '.join(FIELDS)} FROM customers WHERE id IN :keys"  # noqa: S608 - made of constants
 SOURCES: Final = {
     "plain": "",
     "embedded": "{ kind: embedded, key: customer_id, path: customers.db }",
-    "PostgreSQL": (
-        '{ kind: sql, key: customer_id, url: "${DSN}", cache: null, '
-        f'query: "SELECT id, {", ".join(FIELDS)} FROM customers WHERE id IN :keys" }}'  # noqa: S608 - made of constants
-    ),
+    "PostgreSQL": f'{{ kind: sql, key: customer_id, url: "${{DSN}}", cache: null, query: "{QUERY}" }}',
 }
 
 

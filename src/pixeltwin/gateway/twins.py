@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
-from prometheus_client import Counter
-
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.capi.reprint import reprinted
 from pixeltwin.config import Config
@@ -39,6 +37,7 @@ STATES: Final[Mapping[type[Outcome], State]] = {
     Dropped: State.DROPPED,
     Expired: State.EXPIRED,
 }
+_ended: Final = cache(TWINS.labels)  # a look-up of labels takes longer than counting
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +194,6 @@ class Twins:
             self._journal.update(record.id, twin=twin, origins=origins, notes=sealed.notes, rules=sealed.rules)
         code = sealed.test_event_code or self._test_codes.get(draft.pixel_id, "")
         return Ready(reprinted(sealed.event, draft.event, opened.printed), code, draft.credential)
-
-
-@cache  # as many as there are pixels and states; a look-up of labels costs more than counting
-def _ended(pixel: str, state: State) -> Counter:
-    return TWINS.labels(pixel, state)
 
 
 def _count(ruled: Ruled) -> None:
