@@ -3,9 +3,11 @@
 Most of what a source knows are hashes, and the rest of the event stays as it is.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
+from pydantic import BaseModel
 
 from pixeltwin.capi.event import ServerEvent
 
@@ -20,25 +22,24 @@ def reprinted(event: ServerEvent, given: ServerEvent, printed: bytes) -> bytes:
     if not printed or _differences(event, given).keys() != {"user_data"}:
         return event.as_bytes()
     before, _, after = printed.partition(USER_DATA)
-    old = vars(given.user_data)
+    old, added = vars(given.user_data), {}
     for name, value in _differences(event.user_data, given.user_data).items():
-        if value is None:
-            return event.as_bytes()
         if old[name] is None:
-            comma = b"" if after.startswith(b"}") else b","
-            after = _field(name, value) + comma + after
-        elif (was := _field(name, old[name])) in after:
-            after = after.replace(was, _field(name, value), 1)
+            added[name] = value
+        elif value is not None and (was := _inside({name: old[name]})) in after:
+            after = after.replace(was, _inside({name: value}), 1)
         else:
             return event.as_bytes()
-    return before + USER_DATA + after
+    comma = b"" if after.startswith(b"}") or not added else b","
+    return b"".join((before, USER_DATA, _inside(added), comma, after))
 
 
-def _differences(model: Any, other: Any) -> dict[str, Any]:
+def _differences(model: BaseModel, other: BaseModel) -> dict[str, Any]:
     """What of a model's fields is not the very same."""
     old = vars(other)
     return {name: value for name, value in vars(model).items() if value is not old[name]}
 
 
-def _field(name: str, value: Any) -> bytes:
-    return b'"%s":%s' % (name.encode(), orjson.dumps(value))
+def _inside(fields: Mapping[str, Any]) -> bytes:
+    """A JSON object without its braces."""
+    return orjson.dumps(fields)[1:-1]
