@@ -61,7 +61,7 @@ KEY: Final = "a-key-that-signs-cookies"
 OURS, THEIRS = ({0}, {1}) if (os.cpu_count() or 1) > 1 else ({0}, {0})
 ALONE: Final = 20  # events that come alone
 NGINX: Final = """
-daemon off; pid {folder}/nginx.pid; error_log {folder}/nginx.log; worker_processes 1;
+daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
 events {{ worker_connections 256; }}
 http {{
     access_log off; keepalive_requests 1000000;
@@ -310,11 +310,11 @@ def main() -> None:
         if asked.only:
             commands = {name: it for name, it in commands.items() if any(word in name for word in asked.only)}
         told: dict[str, list[list[float]]] = {name: [] for name in commands}
-        for _ in range(asked.rounds):
+        for number in range(asked.rounds):
             for name, command in commands.items():
                 told[name].append(measured(*map(str, command), DSN=dsn, SSL_CERT_FILE=str(folder / "tls.pem")))
-        for name, rounds in told.items():
-            row(name, asked.events // 2 if name.startswith("relayed") else asked.events, rounds)
+                if number == asked.rounds - 1:
+                    row(name, asked.events // 2 if name.startswith("relayed") else asked.events, told[name])
         print(f"load average at the end: {os.getloadavg()[0]:.1f}")
 
 
