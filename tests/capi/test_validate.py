@@ -1,6 +1,8 @@
 """What Meta refuses, with Meta's code (PROTOCOL 1.4, 1.5, 1.9, 1.11), and what it only remarks on."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.factories import NOW, PAGE, UA
 
 from pixeltwin.capi.event import CustomData, ServerEvent, UserData
@@ -47,6 +49,15 @@ def test_what_meta_refuses_is_found_with_its_code(bad, code):
     found = refusal(bad, NOW)
     assert found is not None
     assert f"({code})" in str(found)
+
+
+@given(keys=st.sets(st.sampled_from(sorted(UserData.model_fields))))
+def test_keys_are_too_few_when_all_of_them_are_in_one_of_meta_s_lists(keys):
+    lists = ("ct country st zp ge client_user_agent", "db client_user_agent", "fn ge", "ln ge")
+    too_few = any(keys <= set(weak.split()) for weak in lists)
+    told = UserData.model_construct(**dict.fromkeys(UserData.model_fields) | dict.fromkeys(keys, HASH))
+    found = refusal(event().model_copy(update={"user_data": told}), NOW)
+    assert (found == "insufficient_user_data") == too_few
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pixeltwin.capi.normalize import NORMALIZERS, hashes
 from pixeltwin.enrich.source import Columns, Profile
@@ -242,8 +244,14 @@ def test_every_key_that_meta_hashes_has_a_code_of_its_own():
     assert len(set(CODES.values())) == len(CODES)
 
 
-def test_packed_hashes_come_out_as_they_went_in():
-    user_data = {"em": ("1" * 64, "2" * 64), "ph": ("3" * 32,), "doby": ("4" * 64,)}
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(CODES)),
+        st.lists(st.binary(min_size=32, max_size=32) | st.binary(min_size=16, max_size=16), min_size=1, max_size=3),
+    )
+)
+def test_packed_hashes_come_out_as_they_went_in(digests):
+    user_data = {name: tuple(digest.hex() for digest in values) for name, values in digests.items()}
     assert unpack(pack(user_data)) == user_data
 
 
@@ -254,3 +262,4 @@ def test_what_is_no_hash_is_not_packed():
 
 def test_a_code_that_a_newer_version_wrote_is_passed_over():
     assert unpack(bytes((99, 2, 1, 1)) + pack({"em": ("1" * 64,)})) == {"em": ("1" * 64,)}
+    assert unpack(bytes((99, 32, *range(32))) + pack({"em": ("1" * 64,)})) == {"em": ("1" * 64,)}

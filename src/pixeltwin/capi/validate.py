@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any, Final
 
-from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.event import ServerEvent, UserData
 
 DAY: Final = 24 * 3600
 MAX_AGE: Final = 7 * DAY  # seconds
@@ -20,6 +20,8 @@ INSUFFICIENT: Final = (
     frozenset({"fn", "ge"}),
     frozenset({"ln", "ge"}),
 )
+# what is not in one of them is enough by itself
+SUFFICIENT: Final = tuple(name for name in UserData.model_fields if not any(name in weak for weak in INSUFFICIENT))
 CONTENT_TYPES: Final = (None, "product", "product_group")
 LIMITED: Final = "LDU"
 
@@ -66,7 +68,10 @@ CODES: Final = {
 
 def refusal(event: ServerEvent, now: float) -> Refusal | None:
     """The first reason for which Meta would refuse the event at unix second `now`."""
-    return next((reason for reason, applies in REFUSALS.items() if applies(event, now)), None)
+    for reason, applies in REFUSALS.items():
+        if applies(event, now):
+            return reason
+    return None
 
 
 def remarks(event: ServerEvent) -> Iterator[Remark]:
@@ -75,7 +80,10 @@ def remarks(event: ServerEvent) -> Iterator[Remark]:
 
 
 def _insufficient_user_data(event: ServerEvent, now: float) -> bool:
-    keys = {key for key, value in vars(event.user_data).items() if value}
+    told = vars(event.user_data)
+    if any(map(told.get, SUFFICIENT)):  # nearly always
+        return False
+    keys = {key for key, value in told.items() if value}
     return any(keys <= weak for weak in INSUFFICIENT)
 
 

@@ -45,6 +45,7 @@ class Lane:
     complaint: str = ""  # what a human was told already
     doubt: Doubt | None = None
     taken_at: float = -math.inf
+    shown: tuple[State, Cause | None] | None = None  # what the gauges say
 
 
 class Lanes:
@@ -69,6 +70,7 @@ class Lanes:
         self._ticks = ticks
         self._lanes: dict[str, Lane] = {}
         self.host = Breaker()
+        self._shown: State | None = None  # what the host's gauge says
 
     def of(self, pixel_id: str) -> Lane:
         if pixel_id not in self._lanes:
@@ -142,6 +144,7 @@ class Lanes:
         for lane in self._lanes.values():
             if lane.cause and lane.pixel_id not in parks and lane.breaker.state(self._ticks()) is State.OPEN:
                 lane.breaker.open(self._ticks())  # somebody ended it by hand
+            lane.shown = None  # others may have set the gauges
             self._show(lane)
 
     async def shorten(self) -> None:
@@ -172,9 +175,13 @@ class Lanes:
         return self._clock() + lane.breaker.until - self._ticks()
 
     def _show(self, lane: Lane) -> None:
-        """Set the gauges."""
+        """Set the gauges, where they say something else: all is asked after every post, and hardly ever changes."""
         name, now = self._destination.name, self._ticks()
-        BREAKERS.labels(name, HOST).set(self.host.state(now))
-        BREAKERS.labels(name, lane.label).set(lane.breaker.state(now))
+        host, pixel = self.host.state(now), lane.breaker.state(now)
+        if self._shown is host and lane.shown == (pixel, lane.cause):
+            return
+        self._shown, lane.shown = host, (pixel, lane.cause)
+        BREAKERS.labels(name, HOST).set(host)
+        BREAKERS.labels(name, lane.label).set(pixel)
         for cause in Cause:
             PARKED.labels(name, cause).set(sum(other.cause is cause for other in self._lanes.values()))

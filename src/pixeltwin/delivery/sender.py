@@ -7,8 +7,9 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import cache
 from typing import Final
 
 from pixeltwin.delivery.batches import Batch, Size, cut
@@ -49,6 +50,11 @@ OUTCOMES: Final[dict[type[Verdict], str]] = {
     Rejected: "data",
     TooBig: "too_big",
 }
+
+# A look-up of labels takes longer than an observation; there are as many as destinations and outcomes.
+_seconds: Final = cache(REQUEST_SECONDS.labels)
+_batch_size: Final = cache(BATCH_SIZE.labels)
+_delay: Final = cache(EVENT_DELAY.labels)
 
 
 class Sender:
@@ -139,15 +145,24 @@ class Sender:
     @asynccontextmanager
     async def _slot(self, lane: Lane) -> AsyncIterator[bool]:
         """One of the posts that may be under way; False when none is free in time."""
-        async with AsyncExitStack() as held:
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    await held.enter_async_context(lane.slots)
-                    await held.enter_async_context(self._slots)
-            except TimeoutError:
-                yield False
-            else:
-                yield True
+        held: list[asyncio.Semaphore] = []
+        try:
+            yield await self._take(held, lane.slots, self._slots)
+        finally:
+            for slots in held:
+                slots.release()
+
+    @staticmethod
+    async def _take(held: list[asyncio.Semaphore], *wanted: asyncio.Semaphore) -> bool:
+        """Take one of each, patiently; what was taken is in `held`."""
+        try:
+            async with asyncio.timeout(PATIENCE if any(slots.locked() for slots in wanted) else None):
+                for slots in wanted:
+                    await slots.acquire()
+                    held.append(slots)
+        except TimeoutError:
+            return False
+        return True
 
     async def _post(self, batch: Batch, flight: Flight) -> Verdict | None:
         """The verdict; None when the post was cut off. One that did not come to its end may have arrived."""
@@ -164,8 +179,7 @@ class Sender:
                 AMBIGUOUS.labels(self._destination.name).inc(len(batch))
                 flight.cut_off(batch, takes_repeats=self._destination.takes_repeats)
         if verdict is not None:
-            seconds = REQUEST_SECONDS.labels(self._destination.name, OUTCOMES[type(verdict)])
-            seconds.observe(self._ticks() - began)
+            _seconds(self._destination.name, OUTCOMES[type(verdict)]).observe(self._ticks() - began)
         return verdict
 
     async def _sent(self, batch: Batch, lane: Lane) -> Verdict:
@@ -179,7 +193,7 @@ class Sender:
 
     def _measure(self, verdict: Verdict, batch: Batch, flight: Flight) -> None:
         name = self._destination.name
-        BATCH_SIZE.labels(name).observe(len(batch))
+        _batch_size(name).observe(len(batch))
         if flight.search.posts > 1:
             BISECT_POSTS.labels(name).inc()
         match verdict:
@@ -192,8 +206,9 @@ class Sender:
 
     def _measure_taken(self, batch: Batch, missing: int, lane: Lane) -> None:
         name, now = self._destination.name, self._clock()
+        delay = _delay(name)
         for item, _ in batch:
-            EVENT_DELAY.labels(name).observe(max(0.0, now - item.appended_at))
+            delay.observe(max(0.0, now - item.appended_at))
         if missing:
             MISSING.labels(name).inc(missing)
             log.warning("fewer events were counted than sent", pixel=lane.label, sent=len(batch), missing=missing)

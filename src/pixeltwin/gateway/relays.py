@@ -1,6 +1,7 @@
 """What the worker does with relayed copies: nothing but count them."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Final
 
 from pixeltwin.delivery.outbox import Dropped, Item, Outcome
@@ -9,6 +10,7 @@ from pixeltwin.pixel.skip import Reason
 from pixeltwin.telemetry import RELAYS
 
 NOT_GRANTED: Final = Dropped(Reason.CONSENT_UNKNOWN)
+_ended: Final = cache(RELAYS.labels)  # a look-up of labels takes longer than counting
 
 
 class Relays:
@@ -21,4 +23,4 @@ class Relays:
         return {item.seq: NOT_GRANTED if item.held else Ready(item.payload) for item in items}
 
     def report(self, item: Item, outcome: Outcome, detail: str) -> None:
-        RELAYS.labels(self._names.get(item.pixel_id, "other"), type(outcome).__name__.lower()).inc()
+        _ended(self._names.get(item.pixel_id, "other"), type(outcome).__name__.lower()).inc()

@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.reprint import reprinted
 from pixeltwin.config import Config
 from pixeltwin.delivery.backoff import retry_at
 from pixeltwin.delivery.journal import Journal, State
@@ -17,7 +19,7 @@ from pixeltwin.enrich.memory import Memory, Remembered
 from pixeltwin.enrich.source import Profile, Source
 from pixeltwin.gateway.look_ups import Found, Keys, LookUps, Profiles
 from pixeltwin.mapping.sessions import sessions_of
-from pixeltwin.mirror import Draft, Policy, Sealed, record_id_of, seal, unverified
+from pixeltwin.mirror import Draft, Kept, Policy, Sealed, read_draft, record_id_of, seal, unverified
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.rules.ruleset import Ruled
 from pixeltwin.telemetry import LOOKUPS, RULE_ERRORS, RULES, TWINS, log
@@ -35,14 +37,19 @@ STATES: Final[Mapping[type[Outcome], State]] = {
     Dropped: State.DROPPED,
     Expired: State.EXPIRED,
 }
+_ended: Final = cache(TWINS.labels)  # a look-up of labels takes longer than counting
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """An item's draft; `filled` is its event with what was remembered, `recalled` says what that is."""
+    """An item's draft; `filled` is its event with what was remembered, `recalled` says what that is.
+
+    `printed` is the draft's own event as it was kept.
+    """
 
     item: Item
     draft: Draft
+    printed: bytes
     filled: ServerEvent
     recalled: tuple[str, ...] = ()
 
@@ -72,9 +79,9 @@ class Twins:
 
     async def prepare(self, items: Sequence[Item]) -> dict[int, Prepared]:
         """Seal a lease's drafts, with one look-up a source for all of them."""
-        drafts = {item.seq: draft for item in items if not item.held and (draft := _read(item))}
+        drafts = {item.seq: kept for item in items if not item.held and (kept := _read(item))}
         opened = await self._recall([item for item in items if item.seq in drafts], drafts)
-        profiles = await self._look_up_all(drafts.values())
+        profiles = await self._look_up_all(one.draft for one in opened)
         prepared = {one.item.seq: self._seal(one, profiles) for one in opened}
         await self._remember(one for one in opened if isinstance(prepared[one.item.seq], Ready))
         rest = {item.seq: NOT_GRANTED if item.held else UNREADABLE for item in items if item.seq not in prepared}
@@ -83,16 +90,18 @@ class Twins:
     def report(self, item: Item, outcome: Outcome, detail: str) -> None:
         """Count and journal how a twin ended."""
         state = STATES[type(outcome)]
-        TWINS.labels(self._names.get(item.pixel_id, "other"), state).inc()
+        _ended(self._names.get(item.pixel_id, "other"), state).inc()
         self._journal.update(record_id_of(item.payload), state=state, detail=detail)
         if isinstance(outcome, Refused):
             log.warning("Meta refused a twin", pixel=item.pixel_id, reason=detail)
 
-    async def _recall(self, items: Sequence[Item], drafts: Mapping[int, Draft]) -> list[Opened]:
+    async def _recall(self, items: Sequence[Item], drafts: Mapping[int, Kept]) -> list[Opened]:
         """The drafts with what is remembered of their browsers and orders, in one look-up."""
-        keys = {item.seq: self._keys(drafts[item.seq]) for item in items}
+        if self._store is None:
+            return [_opened(item, drafts[item.seq], []) for item in items]
+        keys = {item.seq: self._keys(drafts[item.seq].draft) for item in items}
         known: Mapping[bytes, Remembered] = {}
-        if self._store and (asked := {key for some in keys.values() for key in some}):
+        if asked := {key for some in keys.values() for key in some}:
             try:
                 known = await self._store.recall(asked)
             except OSError as error:
@@ -157,11 +166,12 @@ class Twins:
             return self._wait_for_order(item, missing, is_asked=missing in asked, is_silent=missing in silent)
         if silent and self._clock() - item.appended_at < self._waits.wait:
             return Later(self._clock() + ENRICH_RETRY, f"no answer from {', '.join(silent)}")
-        sealed = seal(replace(draft, event=opened.filled), known, self._policy, self._clock())
+        filled = draft if opened.filled is draft.event else replace(draft, event=opened.filled)
+        sealed = seal(filled, known, self._policy, self._clock())
         _count(sealed.ruled)
         if not isinstance(sealed, Sealed):
             return Dropped(str(sealed))
-        return self._ready(draft, sealed, opened.recalled)
+        return self._ready(opened, sealed)
 
     def _wait_for_order(self, item: Item, source: str, *, is_asked: bool, is_silent: bool) -> Later | Dropped:
         """An event that must be verified waits: for its order for a while, for its source as long as it may be late.
@@ -176,13 +186,14 @@ class Twins:
             return Later(retry_at(now, item.attempts, None, 1.0), f"no answer from {source}")
         return Later(now + ORDER_RETRY, f"{source} does not know the order yet")
 
-    def _ready(self, draft: Draft, sealed: Sealed, recalled: tuple[str, ...]) -> Ready:
+    def _ready(self, opened: Opened, sealed: Sealed) -> Ready:
+        draft = opened.draft
         if record := self._journal.get(draft.record_id):  # its origins: what rules have set when the hit came
-            origins = {**record.origins, **dict.fromkeys(recalled, "remembered"), **sealed.origins}
+            origins = {**record.origins, **dict.fromkeys(opened.recalled, "remembered"), **sealed.origins}
             twin = sealed.event.as_json()
             self._journal.update(record.id, twin=twin, origins=origins, notes=sealed.notes, rules=sealed.rules)
         code = sealed.test_event_code or self._test_codes.get(draft.pixel_id, "")
-        return Ready(sealed.event.as_bytes(), code, draft.credential)
+        return Ready(reprinted(sealed.event, draft.event, opened.printed), code, draft.credential)
 
 
 def _count(ruled: Ruled) -> None:
@@ -192,14 +203,14 @@ def _count(ruled: Ruled) -> None:
         RULE_ERRORS.labels(fault.partition(":")[0]).inc()
 
 
-def _opened(item: Item, draft: Draft, recalled: list[Remembered]) -> Opened:
+def _opened(item: Item, kept: Kept, recalled: list[Remembered]) -> Opened:
     if not recalled:
-        return Opened(item, draft, draft.event)
-    return Opened(item, draft, *memory.enriched(draft.event, recalled))
+        return Opened(item, *kept, kept.draft.event)
+    return Opened(item, *kept, *memory.enriched(kept.draft.event, recalled))
 
 
-def _read(item: Item) -> Draft | None:
+def _read(item: Item) -> Kept | None:
     try:
-        return Draft.from_bytes(item.payload)
+        return read_draft(item.payload)
     except ValueError:
         return None

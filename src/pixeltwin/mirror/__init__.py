@@ -7,7 +7,7 @@ Everything here is pure and synchronous: time and chance arrive as arguments, lo
 """
 
 from pixeltwin.mirror.admission import Admission, Decide, admit, admit_openbridge
-from pixeltwin.mirror.draft import Draft, record_id_of
+from pixeltwin.mirror.draft import Draft, Kept, read_draft, record_id_of
 from pixeltwin.mirror.ingesting import Ingested, admit_ingest
 from pixeltwin.mirror.policy import PixelPolicy, Policy, SourcePolicy
 from pixeltwin.mirror.sealing import Known, Sealed, Unsent, seal, unverified
@@ -17,6 +17,7 @@ __all__ = [
     "Decide",
     "Draft",
     "Ingested",
+    "Kept",
     "Known",
     "PixelPolicy",
     "Policy",
@@ -26,6 +27,7 @@ __all__ = [
     "admit",
     "admit_ingest",
     "admit_openbridge",
+    "read_draft",
     "record_id_of",
     "seal",
     "unverified",

@@ -1,9 +1,12 @@
-"""A twin before look-ups, as the outbox keeps it."""
+"""A twin before look-ups, as the outbox keeps it.
+
+Its event is the last of its JSON, so that it can be cut out of it: what nobody adds to is sent as it was kept.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple
 
 import orjson
 from pydantic import ConfigDict, TypeAdapter
@@ -49,15 +52,45 @@ class Draft:
     @classmethod
     def from_bytes(cls, payload: bytes) -> "Draft":
         """The draft of these bytes. Raises `ValueError` for what is none."""
-        return READER.validate_json(payload)
+        return read_draft(payload).draft
 
 
-NAMES: Final = tuple(known.name for known in fields(Draft))
+class Kept(NamedTuple):
+    """A draft as it was kept. `printed` are its event's own bytes, empty where they lie elsewhere than at the end."""
+
+    draft: Draft
+    printed: bytes = b""
+
+
+NAMES: Final = tuple(known.name for known in fields(Draft) if known.name != "event")
+LISTS: Final = frozenset({"notes", "rules", "late"})
 READER: Final = TypeAdapter(Draft)
+EVENT: Final = b',"event":{'  # quotes in texts are escaped, and before it no object has others inside
+RECORD_ID: Final = b'"record_id"'
+
+
+def read_draft(payload: bytes) -> Kept:
+    """The draft of these bytes. Raises `ValueError` for what is none.
+
+    What was kept is ours, and its checksum was right: only the event is validated, in half the time of everything.
+    """
+    head, _, rest = payload.partition(EVENT)
+    with suppress(ValueError, TypeError):  # an older version's, or none of ours
+        printed = b"{" + rest.removesuffix(b"}")
+        event = ServerEvent.model_validate_json(printed)
+        return Kept(Draft(**_head(head), event=event), printed)
+    return Kept(READER.validate_json(payload))
 
 
 def record_id_of(payload: bytes) -> str:
-    """The `record_id` of a draft's bytes, which costs a fifth of reading them; "" for what is no draft."""
+    """The `record_id` of a draft's bytes, in a small part of the time of reading them; "" for what is no draft."""
     with suppress(ValueError, AttributeError):
-        return str(orjson.loads(payload).get("record_id", ""))
+        head, _, rest = payload.partition(EVENT)
+        known = orjson.loads(payload if RECORD_ID in rest else head + b"}")  # an older version's had it behind
+        return str(known.get("record_id", ""))
     return ""
+
+
+def _head(head: bytes) -> dict[str, Any]:
+    """What stands before the event."""
+    return {name: tuple(value) if name in LISTS else value for name, value in orjson.loads(head + b"}").items()}

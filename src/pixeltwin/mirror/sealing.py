@@ -54,11 +54,10 @@ def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Uns
     """The event for Meta with what the sources know, or why there is none after all."""
     known = _as_consented(draft, known)
     event, origins = _joined(draft, known, policy)
-    moment = _sealing(draft, event, known, policy)
-    ruled = policy.rules.decide_late(draft.late, moment, policy.hash_values(draft.pixel_id), now)
+    event, ruled = _ruled(draft, event, known, policy, now) if draft.late else (event, Ruled())
     if ruled.drop:
         return Unsent(Reason.DROPPED_BY_RULE, ruled)
-    event, removed = cleaned_of_rules(moment.event, ruled, policy.privacy)
+    event, removed = cleaned_of_rules(event, ruled, policy.privacy)
     event = never_less_limited(event, draft.event, ALLOWED)
     if reason := refusal(event, now):
         return Unsent(reason, ruled)
@@ -98,12 +97,21 @@ def _joined(draft: Draft, known: Known, policy: Policy) -> tuple[ServerEvent, di
 def _with(event: ServerEvent, profile: Profile, *, overrides: bool) -> tuple[ServerEvent, list[str]]:
     """The event with what one source knows, and the fields that it set."""
     hashes = more_hashes(event.user_data, profile)
+    if not hashes and not profile.custom_data and not overrides:
+        return event, []
     changes: dict[str, Any] = {"user_data": event.user_data.model_copy(update=hashes)} if hashes else {}
     fields = [f"user_data.{key}" for key in hashes]
     if profile.custom_data or overrides:
         changes["custom_data"] = made = merged_custom_data(event.custom_data, [profile], overrides=overrides)
         fields += [f"custom_data.{key}" for key in added(event.custom_data, made)]
     return event.model_copy(update=changes), fields
+
+
+def _ruled(draft: Draft, event: ServerEvent, known: Known, policy: Policy, now: float) -> tuple[ServerEvent, Ruled]:
+    """The event as late rules have set it."""
+    moment = _sealing(draft, event, known, policy)
+    ruled = policy.rules.decide_late(draft.late, moment, policy.hash_values(draft.pixel_id), now)
+    return moment.event, ruled
 
 
 def _sealing(draft: Draft, event: ServerEvent, known: Known, policy: Policy) -> Sealing:

@@ -185,6 +185,12 @@ countries = st.sampled_from([None, "DE", "us", "IT", "XX"])
 hexes = st.text(alphabet="0123456789abcdefABCDEF", min_size=64, max_size=64)
 
 
+@given(st.integers(1000, 2999), st.integers(0, 19), st.integers(0, 39), countries)
+def test_a_date_as_databases_write_it_is_the_date_that_it_is_with_slashes(year, month, day, country):
+    date = f"{year}-{month:02}-{day:02}"
+    assert hashes("db", date, country) == hashes("db", date.replace("-", "/"), country)
+
+
 @given(fields, texts, countries)
 def test_any_text_is_hashed_or_refused(field, text, country):
     found = hashes(field, text, country)

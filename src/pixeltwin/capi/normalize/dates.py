@@ -8,6 +8,8 @@ from typing import Final
 from pixeltwin.capi.normalize.rule import Rule, Step, Values
 
 GROUPS: Final = re.compile(r"[0-9]+")
+# as databases write a date; whatever it says is read at a glance
+ISO: Final = re.compile(r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 WHOLE: Final = 8  # digits of YYYYMMDD
 FIRST_YEAR: Final = 1800
 MONTHS: Final = 12
@@ -19,6 +21,8 @@ MONTH_FIRST: Final = frozenset(
 
 def birthday(text: str) -> str:
     """YYYYMMDD of the first three groups of digits: the one above 31 is the year, one above 12 the day."""
+    if ISO.fullmatch(text):
+        return text.replace("-", "") if FIRST_YEAR <= int(text[:4]) <= _next_year() else ""
     groups = GROUPS.findall(text)
     if len(groups) == 1 and len(groups[0]) == WHOLE:
         return str(groups[0])
@@ -27,6 +31,8 @@ def birthday(text: str) -> str:
 
 def birthdays(text: str, canonical: str, country: str | None) -> Values:
     """In doubt the pixel takes the month first. Dates with dots, and most countries, have the day first."""
+    if ISO.fullmatch(text):
+        return (canonical,)
     groups = GROUPS.findall(text)
     if not canonical or len(groups) < len("YMD") or int(groups[2][:WHOLE]) <= DAYS:
         return (canonical,)

@@ -41,8 +41,8 @@ def check(db: apsw.Connection) -> None:
 
 def has_types(destination: Any, pixel_id: Any, key: Any, subject: Any, payload: Any) -> bool:
     """Whether these can be a row's at all: SQLite checks what is written, not what it reads."""
-    texts, blobs = (destination, pixel_id), (key, subject)
-    is_text, is_blob = all(isinstance(it, str) for it in texts), all(isinstance(it, bytes | None) for it in blobs)
+    is_text = isinstance(destination, str) and isinstance(pixel_id, str)
+    is_blob = (key is None or isinstance(key, bytes)) and (subject is None or isinstance(subject, bytes))
     return is_text and is_blob and isinstance(payload, bytes)
 
 

@@ -299,12 +299,16 @@ class Store:
         self._flights.doubt(now)
         self._flights.end(lease.token)
         ours = {seq for (seq,) in self._db.execute(LET_GO, (lease.token,))}
-        for seq in ours & outcomes.keys():
-            self._settle(seq, lease.destination, outcomes[seq], now)
+        settled = {seq: outcomes[seq] for seq in ours & outcomes.keys()}
+        for kind, what in ((Delivered, "delivered"), (Dropped, "dropped")):
+            self._end([seq for seq, outcome in settled.items() if isinstance(outcome, kind)], lease.destination, what)
+        for seq, outcome in settled.items():
+            self._put_aside(seq, outcome, now)
         self.touched.add(lease.destination)
-        return len(ours & outcomes.keys())
+        return len(settled)
 
-    def _settle(self, seq: int, destination: str, outcome: Outcome, now: float) -> None:
+    def _put_aside(self, seq: int, outcome: Outcome, now: float) -> None:
+        """What is to stay, be it as a letter."""
         match outcome:
             case Later(at, reason, ambiguous, counts):
                 latest = now + REPEATABLE if ambiguous else math.inf
@@ -313,14 +317,11 @@ class Store:
                 self._letters.bury(seq, now, reason, code=code)
             case Expired(reason):
                 self._letters.bury(seq, now, reason, is_expired=True)
-            case Delivered():
-                self._end(seq, destination, "delivered")
-            case Dropped():
-                self._end(seq, destination, "dropped")
 
-    def _end(self, seq: int, destination: str, what: str) -> None:
-        self._db.execute(DELETE, (seq,))
-        self._tallies.add(destination, what)
+    def _end(self, seqs: Collection[int], destination: str, what: str) -> None:
+        if seqs:
+            self._db.executemany(DELETE, [(seq,) for seq in seqs])
+            self._tallies.add(destination, what, len(seqs))
 
     def release(self, pixel_id: str, subject: bytes, now: float) -> int:
         self._flights.doubt(now)
