@@ -415,6 +415,7 @@ class OutboxMachine(RuleBasedStateMachine):
             ended = tally.delivered + tally.dropped + tally.dead + tally.expired + tally.purged + tally.lost
             assert tally.accepted + tally.requeued == ended + waiting
             assert tally.dead + tally.expired == tally.requeued + tally.discarded + depth.dead
+        assert not any(self.runner.run(self.outbox.unaccounted()).values())
 
     @invariant()
     def parks_agree(self) -> None:

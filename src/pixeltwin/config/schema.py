@@ -148,8 +148,8 @@ def _named_form(model: type[BaseModel], written: JsonSchemaValue) -> JsonSchemaV
 
 
 def _by_kind(model: type[BaseModel], written: JsonSchemaValue) -> JsonSchemaValue:
-    """With `kind`, unless there is no choice."""
-    if len(kinds.names(_folder(model))) == 1:
+    """With `kind`, unless there is no choice, as of what a kind has inside of it: a spool's."""
+    if len(kinds.names(_folder(model))) == 1 or model.__name__ != "Settings":
         return written
     return {**written, "required": list(dict.fromkeys(("kind", *written.get("required", ()))))}
 

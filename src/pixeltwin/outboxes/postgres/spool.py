@@ -139,6 +139,9 @@ class Spool:
     async def tally(self) -> Mapping[str, Tally]:
         return await self._outbox.tally() if self._outbox else {}
 
+    async def unaccounted(self) -> Mapping[str, int]:
+        return await self._outbox.unaccounted() if self._outbox else {}
+
     async def close(self) -> None:
         await self._link.close()
         async with self._opening:

@@ -249,6 +249,9 @@ SELECT count(*) FROM gone
 
 TALLY: Final = "SELECT destination, what, sum(number)::bigint AS number FROM tally GROUP BY destination, what"
 
+ITEMS: Final = "SELECT destination, count(*) FROM outbox GROUP BY destination"
+LETTER_COUNT: Final = "SELECT destination, count(*) FROM letter GROUP BY destination"
+
 # Of one moment: what waits is what the tally says. Items under lease leave it with their lease.
 DEPTHS: Final = f"""
 WITH {CLOCK}, counts AS (

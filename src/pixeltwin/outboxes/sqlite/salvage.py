@@ -24,7 +24,6 @@ import apsw
 from pixeltwin.delivery.outbox import KEEP_LETTERS, REPEATABLE, Tally
 from pixeltwin.outboxes.sqlite.checks import checksum_of, has_types
 from pixeltwin.outboxes.sqlite.file import CHECKED_FROM, HURRY, connect, sync_folder
-from pixeltwin.outboxes.sqlite.tallies import letters, waiting
 
 BESIDE: Final = ("-wal", "-shm", "")  # the log first: it must never meet another file
 PATIENCE: Final = 10_000  # rows to look for one by one in what cannot be read; then in growing steps
@@ -275,7 +274,7 @@ def _count(path: Path, db: apsw.Connection) -> Salvaged:
     lost_items = lost_letters = 0
     for name, theirs in counts.items():
         before = Tally(**theirs)
-        items, dead = waiting(before) - there["outbox"][name], letters(before) - there["dead"][name]
+        items, dead = before.waiting - there["outbox"][name], before.letters - there["dead"][name]
         lost_items, lost_letters = lost_items + max(0, items), lost_letters + max(0, dead)
         _write(db, name, _agreeing(before, items, dead))
     return Salvaged(path, there["outbox"].total(), there["dead"].total(), lost_items, lost_letters)
