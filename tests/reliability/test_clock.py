@@ -74,11 +74,12 @@ async def test_a_jump_back_brings_no_repeat_outside_of_the_window(a_line, second
     await a_line.append(30)
     await a_line.run(HOUR / 4)
     a_line.clock.now -= seconds
+    await a_line.worker.tidy()  # as once a minute: the breaker's parks are shortened
     await a_line.run(HOUR / 4)
     a_line.clock.pass_by(46.75 * HOUR)  # nobody works
     await a_line.run(2 * HOUR)
+    a_line.clock.now += seconds
     a_line.meta.script = lambda post: None
-    await a_line.drain(9 * DAY)  # what was put off before the jump is due when the clock says so
     verdict = await a_line.judge()
     assert verdict.complaints == []
     assert verdict.repeated > 0
