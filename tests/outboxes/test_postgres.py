@@ -77,7 +77,8 @@ def new_item(name: str = "a", *, pixel_id: str = "1", key: bytes | None = None, 
 async def node(
     folder: Path, name: str = "node", *, clock: Callable[[], float] = time.time, url: str = "", **options: Any
 ) -> AsyncIterator[Outbox]:
-    """A node of the folder's outbox, with a spool of its own."""
+    """A node of the folder's outbox, with a spool of its own, for what a busy machine is not just late with."""
+    options.setdefault("append_timeout", "1s")
     settings = postgres.Settings(
         kind="postgres",
         url=url or server(),

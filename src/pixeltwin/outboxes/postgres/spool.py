@@ -145,9 +145,9 @@ class Spool:
     async def close(self) -> None:
         await self._link.close()
         async with self._opening:
-            if self._outbox:
-                await self._outbox.close()
-            self._outbox = None
+            outbox, self._outbox = self._outbox, None  # at once: nobody may ask one that closes
+            if outbox:
+                await outbox.close()
 
     async def drain(self) -> None:
         """Move what is here to the database whenever that can be reached, until cancelled."""

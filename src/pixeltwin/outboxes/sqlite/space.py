@@ -53,6 +53,11 @@ class Space:
         if (bound := self._bound(_size(self._path), self._free())) < limits.max_size:
             log.warning("the outbox has less room than max_size on its disk", outbox=str(self._path), bytes=bound)
 
+    @property
+    def step(self) -> int:
+        """Bytes that are little of the bound."""
+        return self._max_size // 256
+
     def look(self, db: apsw.Connection) -> float:
         """How full the file is, its open transaction included: from 1 on there is room for nothing."""
         self._replace_ballast()

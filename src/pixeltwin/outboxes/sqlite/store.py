@@ -254,7 +254,7 @@ class Store:
         """How full the file is, as it was seen lately, and before much was appended."""
         if self._space and self._until_look <= 0:
             self._fill = self._space.look(self._db)
-            self._until_look, self._look_at = LOOK_AFTER, time.monotonic() + LOOK_EVERY
+            self._until_look, self._look_at = min(LOOK_AFTER, self._space.step), time.monotonic() + LOOK_EVERY
         return self._fill
 
     def _forget(self, now: float) -> None:
