@@ -305,7 +305,7 @@ async def test_a_hit_that_is_shed_is_answered_and_counted_and_readiness_tells_wh
         money = [(await gateway.handle(request(hit_query("Purchase", eid=f"p{n}")))).state for n in range(20)]
         assert money[0] is State.QUEUED
         assert money[-1] is State.SHED
-        assert (await gateway.tally())[CAPI].shed == (states + money).count(State.SHED)
+        assert (await gateway.outbox.tally())[CAPI].shed == (states + money).count(State.SHED)
         assert "full" in (gateway.ready() or "")
     finally:
         await gateway.close()

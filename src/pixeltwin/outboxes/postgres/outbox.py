@@ -254,7 +254,7 @@ class PostgresOutbox:
         """Give back what is still under lease, and tell the others."""
         with suppress(OSError):
             async with asyncio.timeout(GOODBYE):
-                rows = await self._fetch(statements.LET_GO_ALL, self._name)
+                rows = await self._fetch(statements.LET_GO_ALL, self._now(), self._name)
                 await self._bells.tell_at_once(row["destination"] for row in rows)
 
     async def _insist(self, lease: Lease, statement: str, *arguments: Any) -> Sequence[Any]:
