@@ -74,7 +74,7 @@ class Keeper:
     def remedy(self, error: Exception) -> Remedy:
         """Do what can be done about an error, and say what that means for the commands that met it."""
         if isinstance(error, apsw.FullError):
-            return Remedy.AGAIN if self.space.give_up_ballast() else Remedy.ALONE
+            return Remedy.AGAIN if self.space.give_up_ballast() or self._empty_log() else Remedy.ALONE
         if is_damage(error):
             log.error("the outbox is damaged", outbox=str(self._path), error=str(error))
             self._mend(is_damaged=True)
@@ -85,6 +85,15 @@ class Keeper:
             self._mend(is_damaged=False)
             return Remedy.NONE
         return Remedy.NONE if self.trouble else Remedy.ALONE
+
+    def _empty_log(self) -> bool:
+        """Bring the log into the file, which has room for most of it already; whether that has made room."""
+        wal = self._path.with_name(self._path.name + "-wal")
+        with suppress(apsw.Error, OSError):
+            before = wal.stat().st_size
+            self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            return wal.stat().st_size < before
+        return False
 
     def _mend(self, *, is_damaged: bool) -> None:
         """Have the file opened anew, checked and synced, or salvaged; else `trouble` says why that was not possible."""
