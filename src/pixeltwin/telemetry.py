@@ -101,6 +101,19 @@ OUTBOX: Final = Gauge(
     ["destination", "state"],
     registry=REGISTRY,
 )
+OUTBOX_TALLY: Final = Gauge(
+    "pixeltwin_outbox_total",
+    "What ever happened to the items of an outbox: accepted + requeued = delivered + dropped + dead + expired + purged"
+    " + lost + what waits, and dead + expired = requeued + discarded + the letters; shed ones were not accepted.",
+    ["destination", "what"],
+    registry=REGISTRY,
+)
+UNACCOUNTED: Final = Gauge(
+    "pixeltwin_outbox_unaccounted",
+    "By how many items and letters these equations are wrong, counted once a minute: 0, or there is a fault.",
+    ["destination"],
+    registry=REGISTRY,
+)
 OUTBOX_FILL: Final = Gauge(
     "pixeltwin_outbox_fill",
     "How full an outbox is: 1 is its bound, from 0.85 on it sheds page views, from 0.95 on all but money and leads.",

@@ -122,6 +122,14 @@ async def test_metrics_are_what_prometheus_reads(admin: httpx.AsyncClient) -> No
     assert 'pixeltwin_hits_total{outcome="queued",pixel="shop",reason=""}' in response.text
 
 
+async def test_metrics_are_told_while_the_outbox_cannot_be_asked(admin: httpx.AsyncClient, view: View, monkeypatch):
+    async def away() -> None:
+        raise OSError("no database")
+
+    monkeypatch.setattr(view, "stats", away)
+    assert "pixeltwin_hits_total" in (await admin.get("/metrics")).text
+
+
 PATHS = ["/", "/page.css", "/page.js", "/detail.js", "/api/events", "/api/outbox", "/livez", "/nothing"]
 
 

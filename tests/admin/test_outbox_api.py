@@ -224,6 +224,7 @@ async def test_the_outbox_tells_its_tally_and_parks_beside_its_depth(admin, outb
     assert told[API] == {"ready": 1, "leased": 0, "held": 0, "dead": 1, "oldest_at": NOW}
     tally = told["tally"][API]
     assert (tally["accepted"], tally["dead"], tally["delivered"]) == (2, 1, 0)
+    assert told["unaccounted"] == {API: 0}
     assert told["parks"] == [{"destination": API, "pixel_id": PIXEL, "until": NOW + 60, "reason": "throttle: HTTP 429"}]
 
 

@@ -10,7 +10,9 @@ from pixeltwin.capi.event import Content, CustomData, ServerEvent, UserData
 
 HASH = "a" * 64
 TEXT = st.text(max_size=20)
-PLAIN = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | TEXT
+PLAIN = (
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT
+)
 JSON = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=6)
 PROPERTIES = st.dictionaries(TEXT.filter(lambda name: name not in CustomData.model_fields), JSON, max_size=3)
 
@@ -20,7 +22,12 @@ def event(**fields) -> ServerEvent:
     return ServerEvent.model_validate({**known, **fields})
 
 
-@given(name=TEXT, value=st.none() | st.floats(allow_nan=False), own=PROPERTIES, before=st.none() | PROPERTIES)
+@given(
+    name=TEXT,
+    value=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    own=PROPERTIES,
+    before=st.none() | PROPERTIES,
+)
 def test_the_bytes_say_what_the_values_say(name, value, own, before):
     contents = (Content(id=name, quantity=1, item_price=value),)
     properties = CustomData.model_validate({"value": value, "contents": contents, **own})

@@ -117,7 +117,7 @@ def test_ls_has_a_line_a_pixel_and_says_what_is_parked_and_what_to_do(config):
     reason = "setup: HTTP 400, code 190/463: Error validating access token"
     within(config, lambda engine: engine.park(API, PIXEL, until=soon, reason=reason))
     code, told = outbox(config, "ls")
-    shop, b2b, parked, what_to_do = told.splitlines()[1:]
+    shop, b2b, parked, what_to_do, books = told.splitlines()[1:]
     assert code == 0
     assert shop.split()[:7] == ["shop", API, "0", "1", "0", "1", "0"]
     assert shop.endswith("HTTP 503")
@@ -125,6 +125,7 @@ def test_ls_has_a_line_a_pixel_and_says_what_is_parked_and_what_to_do(config):
     assert parked.startswith("shop: parked for ")
     assert parked.endswith(reason)
     assert "new access token" in what_to_do  # Meta's code 190: the token has expired
+    assert books == "conversions_api: 2 accepted, 1 dead; 0 unaccounted for"
 
 
 @pytest.mark.parametrize("reason", ["throttle: HTTP 429", "breaker: no answer: ConnectTimeout"])

@@ -49,6 +49,8 @@ BAD = [
     (SHOP + "meta: { graph_version: 26 }", 2, 24, "meta.graph_version", "v26.0"),
     (SHOP + "admin: { listen: '0.0.0.0:8090' }", 2, 18, "admin.listen", "no login"),
     (SHOP + "admin: { listen: '127.0.0.1:8080' }", 2, 18, "admin.listen", "another port"),
+    (SHOP + "delivery: { lease: 19s }", 2, 20, "delivery.lease", "20s to 1h"),
+    (SHOP + "delivery: { lease: 2h }", 2, 20, "delivery.lease", "20s to 1h"),
     (SHOP + "outbox: { kind: kafka }", 2, 17, "outbox.kind", "'sqlite'"),
     (SHOP + "outbox: { path: x }", 2, 9, "outbox", "`kind: sqlite`"),
     (SHOP + "outbox: { kind: sqlite, durability: none }", 2, 37, "outbox.durability", "'full'"),

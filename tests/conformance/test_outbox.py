@@ -1163,6 +1163,7 @@ async def test_every_end_is_tallied(outbox: Outbox, clock: Clock) -> None:
     clock.now += KEEP_LETTERS
     await outbox.expire(limit=9)
     assert await outbox.tally() == {CAPI: replace(ended, requeued=1, discarded=2)}
+    assert await outbox.unaccounted() == {CAPI: 0}
 
 
 async def test_purged_letters_are_discarded_not_purged_once_more(outbox: Outbox) -> None:

@@ -422,11 +422,13 @@ class OutboxMachine(RuleBasedStateMachine):
         assert self.runner.run(self.outbox.parks()) == in_force
 
     def teardown(self) -> None:
+        assert not any(self.runner.run(self.outbox.unaccounted()).values())
         self.runner.run(self.outbox.close())
         self.runner.close()
         self.folder.cleanup()
 
 
+@pytest.mark.timeout(300)  # thousands of statements, beside whatever else the machine has to do
 @pytest.mark.parametrize("name", ENGINES)
 def test_engine_answers_like_the_model(name: str) -> None:
     machine = type("Machine", (OutboxMachine,), {"name": name})

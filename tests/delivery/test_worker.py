@@ -116,6 +116,22 @@ async def test_a_fault_of_ours_loses_nothing():
     assert depth.ready + depth.leased == 1
 
 
+async def test_a_lease_lasts_as_long_as_the_worker_was_told():
+    now, taken = 1000.0, []
+    outbox, double = MemoryOutbox(lambda: now), Double()
+
+    async def slowly(items: Sequence[Item]) -> dict[int, Prepared]:
+        nonlocal now
+        for seconds in (29, 2):
+            now += seconds
+            taken.append(len((await outbox.lease(double.name, limit=1, seconds=60)).items))
+        return {}
+
+    await outbox.append([NewItem(destination=double.name, pixel_id="1", key=None, payload=b"a")])
+    await Worker(outbox, double, slowly, lambda *_: None, lease_seconds=30, clock=lambda: now).deliver_due()
+    assert taken == [0, 1]
+
+
 async def test_a_stop_delivers_what_is_due_and_returns():
     outbox, double = MemoryOutbox(time.time), Double()
     worker = Worker(outbox, double, as_it_is, lambda *_: None, linger=30)

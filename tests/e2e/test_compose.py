@@ -75,6 +75,10 @@ def test_nginx_knows_the_gateways_and_they_know_nginx() -> None:
     assert GATEWAY["server"]["trusted_proxies"] == [f"{address}/32"]
 
 
+def test_gateways_leave_the_sending_to_the_workers() -> None:
+    assert GATEWAY["delivery"] == {"senders": False}
+
+
 def test_the_config_is_fine() -> None:
     env = {**os.environ, "SHOP_TOKEN": "x", "OUTBOX_DSN": "postgresql://pixeltwin:x@postgres/pixeltwin"}
     command = [BIN / "pixeltwin", "validate", "-c", CONFIG / "compose.pixeltwin.yaml"]
@@ -83,10 +87,11 @@ def test_the_config_is_fine() -> None:
 
 @dataclass
 class Stack:
-    """nginx, two gateways, a database and a sandbox Meta."""
+    """nginx, two gateways, two workers, a database and a sandbox Meta."""
 
     url: str
     gateways: list[Process]
+    workers: list[Process]
     meta: Meta
 
     def hit(self) -> str:
@@ -111,12 +116,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with ExitStack() as running:
         meta = running.enter_context(sandbox(folder))
         env, pixeltwin = {"OUTBOX_DSN": server()}, BIN / "pixeltwin"
-        gateways = [
-            running.enter_context(
-                started(pixeltwin, "run", "-c", config(folder, meta, port), log=folder / f"{port}.log", env=env)
-            )
-            for port in ports
-        ]
+
+        def start(command: str, port: int) -> Process:
+            words = (pixeltwin, command, "-c", config(folder, meta, port))
+            return running.enter_context(started(*words, log=folder / f"{port}.log", env=env))
+
+        gateways = [start("run", port) for port in ports]
+        workers = [start("worker", free_port()) for _ in WORKERS]
         for port, gateway in zip(ports, gateways, strict=True):
             assert until(lambda port=port: answers(f"http://127.0.0.1:{port}/"), patience=90), gateway.output()
         nginx_port = free_port()
@@ -125,12 +131,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         running.enter_context(
             started(*command, nginx_conf(folder, nginx_port, ports), log=folder / "nginx.log", port=nginx_port)
         )
-        yield Stack(f"http://127.0.0.1:{nginx_port}", gateways, meta)
+        yield Stack(f"http://127.0.0.1:{nginx_port}", gateways, workers, meta)
 
 
 def config(folder: Path, meta: Meta, port: int) -> Path:
-    """compose.pixeltwin.yaml, at addresses of this machine."""
+    """compose.pixeltwin.yaml, at addresses of this machine; a worker's has any port. A dead one's lease ends soon."""
     ours = GATEWAY | {"meta": {"graph": meta.url, "pixel": meta.url}, "admin": None}
+    ours["delivery"] = ours["delivery"] | {"lease": "20s"}
     ours["server"] = ours["server"] | {"listen": f"127.0.0.1:{port}", "trusted_proxies": ["127.0.0.1/32"]}
     ours["outbox"] = ours["outbox"] | {"schema": schema_of(folder), "spool": {"path": str(folder / f"{port}.db")}}
     path = folder / f"{port}.yaml"
@@ -160,10 +167,11 @@ def test_nginx_says_that_it_is_well(stack: Stack) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_a_visitor_notices_nothing_of_a_killed_gateway_and_all_hits_are_delivered(stack: Stack) -> None:
+def test_a_visitor_notices_nothing_of_a_killed_gateway_and_worker_and_all_hits_are_delivered(stack: Stack) -> None:
     before = {stack.hit() for _ in range(20)}
-    assert until(lambda: before <= set(stack.delivered()), patience=60)
+    assert until(lambda: before <= set(stack.delivered()), patience=60), [one.output() for one in stack.workers]
     stack.gateways[0].stop(signal.SIGKILL)
+    stack.workers[0].stop(signal.SIGKILL)
     after = {stack.hit() for _ in range(20)}
     assert until(lambda: after <= set(stack.delivered()), patience=60)
     assert {stack.delivered()[one]["user_data"]["client_ip_address"] for one in before | after} == {VISITOR}

@@ -41,7 +41,8 @@ def schema_of(folder: Path) -> str:
 def settings_of(kind: ModuleType, folder: Path) -> Any:
     """Settings that find the same items again in the same folder."""
     name = kind.__name__.rpartition(".")[2]
-    options = {"url": server(), "schema": schema_of(folder)} if name == "postgres" else {}
+    # what a busy machine is late with does not go to a spool: these tests are about the database
+    options = {"url": server(), "schema": schema_of(folder), "append_timeout": "10s"} if name == "postgres" else {}
     return kind.Settings(kind=name, **options)
 
 

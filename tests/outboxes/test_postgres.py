@@ -77,7 +77,8 @@ def new_item(name: str = "a", *, pixel_id: str = "1", key: bytes | None = None, 
 async def node(
     folder: Path, name: str = "node", *, clock: Callable[[], float] = time.time, url: str = "", **options: Any
 ) -> AsyncIterator[Outbox]:
-    """A node of the folder's outbox, with a spool of its own."""
+    """A node of the folder's outbox, with a spool of its own, for what a busy machine is not just late with."""
+    options.setdefault("append_timeout", "1s")
     settings = postgres.Settings(
         kind="postgres",
         url=url or server(),
@@ -753,3 +754,16 @@ async def test_leases_and_keys_survive_a_killed_server(tmp_path: Path, killable:
 
 async def _is_duplicate(outbox: Outbox, key: bytes) -> bool:
     return await outbox.append([new_item(key=key)]) == [Appended.DUPLICATE]
+
+
+async def test_a_node_that_stops_after_the_end_of_its_lease_may_have_sent_what_that_held(
+    tmp_path: Path, clock: Clock
+) -> None:
+    began = clock.now
+    async with node(tmp_path, "stays", clock=clock) as stays:
+        async with node(tmp_path, "goes", clock=clock) as goes:
+            await goes.append([new_item()])
+            assert len((await lease(goes, seconds=60)).items) == 1
+            clock.now += 61
+        (item,) = await stays.waiting()
+        assert item.deadline == began + REPEATABLE

@@ -762,3 +762,13 @@ def test_openers_may_live_on_different_event_loops(tmp_path: Path) -> None:
         assert two.run(names(second)) == ["a"]
         one.run(first.close())
         two.run(second.close())
+
+
+async def test_rows_that_somebody_has_taken_are_unaccounted_for(outbox: Outbox, path: Path) -> None:
+    await outbox.append([new_item() for _ in range(5)])
+    lease = await outbox.lease(CAPI, limit=1, seconds=60)
+    await outbox.settle(lease, {lease.items[0].seq: Refused("no")})
+    assert await outbox.unaccounted() == {CAPI: 0}
+    with contextlib.closing(apsw.Connection(str(path))) as db:
+        db.execute("DELETE FROM outbox WHERE seq < 4; DELETE FROM dead")
+    assert await outbox.unaccounted() == {CAPI: 3}

@@ -41,7 +41,8 @@ class Node:
     def __post_init__(self) -> None:
         self.folder.mkdir(exist_ok=True)
         self.visitors = Visitors(self.oracle, self._issued)
-        self.config = write_config(self.folder, self.meta.url, port=self.port)
+        more = f"delivery: {{ lease: {self.lease:.0f}s }}" if self.lease else ""
+        self.config = write_config(self.folder, self.meta.url, port=self.port, more=more)
         self.note = self.config.with_suffix(".note")
         self.note.touch()
 

@@ -117,12 +117,12 @@ class Oracle:
         self.answered: dict[str, Hit] = {}
         self.let_go: dict[str, str] = {}
 
-    def issue(self, pixel_id: str | None = None) -> Hit:
-        """The next event: of each pixel in turn, every fourth a purchase."""
+    def issue(self, pixel_id: str | None = None, event_name: str = "") -> Hit:
+        """The next event: of each pixel in turn, every fourth a purchase where no name is given."""
         number = next(self._numbers)
         hit = Hit(
             pixel_id or PIXELS[number % len(PIXELS)],
-            "ViewContent" if number % MONEY_EVERY else "Purchase",
+            event_name or ("ViewContent" if number % MONEY_EVERY else "Purchase"),
             f"{self._run}-{number}",
             number / 100,
             self._clock(),
@@ -147,6 +147,8 @@ class Oracle:
         for leg in self._legs:
             tally, depth = (await outbox.tally()).get(leg, Tally()), (await outbox.stats()).get(leg, Depth())
             _balance(verdict, leg, tally, depth)
+        if wrong := {leg: number for leg, number in (await outbox.unaccounted()).items() if number}:
+            verdict.complain("the rows are not what was counted", wrong)
         if drained and waits:
             verdict.complain("still waiting", len(waits), next(iter(waits.values())))
         return verdict
@@ -190,7 +192,7 @@ class Oracle:
 
 def _balance(verdict: Verdict, leg: str, tally: Tally, depth: Depth) -> None:
     """Both equations of `Tally`."""
-    ended = tally.delivered + tally.dropped + tally.dead + tally.expired + tally.purged
+    ended = tally.delivered + tally.dropped + tally.dead + tally.expired + tally.purged + tally.lost
     if tally.accepted + tally.requeued != ended + depth.ready + depth.leased + depth.held:
         verdict.complain("the counts do not add up", leg, tally, depth)
     if tally.dead + tally.expired != tally.requeued + tally.discarded + depth.dead:

@@ -66,3 +66,21 @@ async def test_a_jump_forward_brings_no_repeat_outside_of_the_window(a_line, sec
     verdict = await a_line.judge()
     assert verdict.complaints == []
     assert verdict.repeated > 0
+
+
+@pytest.mark.parametrize("seconds", [HOUR, 8 * DAY])
+async def test_a_jump_back_brings_no_repeat_outside_of_the_window(a_line, seconds):
+    a_line.meta.script = lambda post: Answer(takes=True, send=reset)
+    await a_line.append(30)
+    await a_line.run(HOUR / 4)
+    a_line.clock.now -= seconds
+    await a_line.worker.tidy()  # as once a minute: the breaker's parks are shortened
+    await a_line.run(HOUR / 4)
+    a_line.clock.pass_by(46.75 * HOUR)  # nobody works
+    await a_line.run(2 * HOUR)
+    a_line.clock.now += seconds
+    a_line.meta.script = lambda post: None
+    verdict = await a_line.judge()
+    assert verdict.complaints == []
+    assert verdict.repeated > 0
+    assert verdict.expired == 30

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -18,6 +19,7 @@ from pixeltwin.delivery.journal import State
 from pixeltwin.delivery.outbox import MONEY, Appended, Delivered, NewItem, Outbox, Tally
 from pixeltwin.gateway import Gateway
 from pixeltwin.outboxes import sqlite
+from pixeltwin.outboxes.sqlite.store import LOOK_EVERY
 
 CAPI: Final = "conversions_api"
 
@@ -85,6 +87,7 @@ def use_up(disk: Path) -> Path:
     with suppress(OSError), neighbour.open("wb", buffering=0) as file:
         while file.write(bytes(4096)) == 4096:
             pass
+    time.sleep(LOOK_EVERY)  # until then nobody looks, and the log has room for a few
     return neighbour
 
 
@@ -136,7 +139,7 @@ async def test_on_a_full_disk_a_damaged_outbox_is_salvaged_as_far_as_there_is_ro
     outbox = await open_outbox(small_disk)
     tally = (await outbox.tally())[CAPI]
     names = await drain(outbox)
-    assert 50 <= len(names) < 500
+    assert 20 <= len(names) < 500
     assert set(names) < set(before)
     assert (tally.accepted, tally.lost) == (500, 500 - len(names))
     await outbox.close()

@@ -115,4 +115,4 @@ async def test_counts_that_do_not_add_up_are_found(scene, monkeypatch, changes, 
         return told
 
     monkeypatch.setattr(scene.outbox, "tally", tally)
-    assert await scene.complaints() == [complaint]
+    assert await scene.complaints() == [complaint, "the rows are not what was counted"]

@@ -1,14 +1,15 @@
 """Meta is down and a backlog grows: when it is back, live events go first, and the backlog to the last one.
 
-The bound of the backlog, and what is shed when it is reached, are told elsewhere: here it is far away.
+Should the backlog reach the outbox's bound before that, page views are shed first and what carries money last.
 """
 
 import asyncio
 import resource
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import batched, islice
+from itertools import batched, islice, pairwise
 from pathlib import Path
 from statistics import quantiles
 
@@ -18,27 +19,32 @@ from tests.reliability.lines import as_it_is
 from tests.reliability.meta import API, OracleMeta, graph_error
 from tests.reliability.oracle import PIXELS, Hit, Oracle
 
-from pixeltwin.delivery.outbox import NewItem, Outbox
+from pixeltwin.delivery.outbox import ORDINARY, Appended, NewItem, Outbox
 from pixeltwin.delivery.worker import Worker
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.gateway.delivering import LINGER
+from pixeltwin.gateway.items import PRIORITIES
 from pixeltwin.outboxes import sqlite
+from pixeltwin.telemetry import REGISTRY
 
 BACKLOG = rounds(20_000, 500_000)
 AT_ONCE = 500
 ENOUGH_LEFT = 6_000  # of the backlog, more than all leases hold
 PAUSE = 0.02  # seconds between two live events
+BOUND = rounds(8, 256) << 20  # bytes
+SHED_IN_THIS_ORDER = ("PageView", "AddToCart", "Purchase")
+VISITS_AT_ONCE = 10
 
 
-async def append(outbox: Outbox, hits: Sequence[Hit]) -> None:
-    await outbox.append(
+async def append(outbox: Outbox, hits: Sequence[Hit]) -> list[Appended]:
+    return await outbox.append(
         [
             NewItem(
                 destination=API,
                 pixel_id=hit.pixel_id,
                 key=hit.event_id.encode(),
                 payload=hit.as_event(),
-                priority=int(hit.event_name == "Purchase"),
+                priority=PRIORITIES.get(hit.event_name, ORDINARY),
             )
             for hit in hits
         ]
@@ -66,6 +72,11 @@ async def grow(oracle: Oracle, outbox: Outbox) -> list[Hit]:
     for hit in hits:
         oracle.answer(hit)
     return hits
+
+
+async def emptied(outbox: Outbox) -> None:
+    while (await outbox.stats()).get(API):  # noqa: ASYNC110 an end rings no bell
+        await asyncio.sleep(PAUSE)
 
 
 async def live(oracle: Oracle, outbox: Outbox, meta: OracleMeta) -> list[Hit]:
@@ -116,4 +127,59 @@ async def test_after_an_outage_live_events_overtake_the_backlog_which_is_deliver
         live_p50=f"{quantiles(waits, n=100)[49]:.2f} s",
         live_p99=f"{quantiles(waits, n=100)[98]:.2f} s",
         most_memory=f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB with the oracle",
+    )
+
+
+async def fill(oracle: Oracle, outbox: Outbox) -> list[tuple[str, Appended]]:
+    """Visits of a page view, a cart and a purchase, until there is no room for a purchase; what became of each."""
+    answers: list[tuple[str, Appended]] = []
+    while not answers or answers[-1] != ("Purchase", Appended.SHED):
+        hits = [oracle.issue(event_name=name) for name in SHED_IN_THIS_ORDER * VISITS_AT_ONCE]
+        for hit, answer in zip(hits, await append(outbox, hits), strict=True):
+            answers.append((hit.event_name, answer))
+            if answer is Appended.ACCEPTED:
+                oracle.answer(hit)
+    return answers
+
+
+@pytest.mark.timeout(rounds(120, 3600))
+async def test_at_the_bound_page_views_are_shed_first_and_money_last_and_what_was_taken_is_delivered(tmp_path):
+    settings = sqlite.Settings(path=Path("outbox.db"), max_size=f"{BOUND}B", keep_free="1MiB")
+    outbox = await sqlite.open_outbox(settings, base=tmp_path)
+    async with OracleMeta().serving() as meta:
+        oracle = Oracle(meta)
+        meta.script = lambda post: graph_error(503, 2)
+        async with working(outbox, meta):
+            answers = await fill(oracle, outbox)
+            assert REGISTRY.get_sample_value("pixeltwin_outbox_fill", {"outbox": str(tmp_path / "outbox.db")}) >= 1
+            meta.script, began = lambda post: None, time.monotonic()
+            number = len(oracle.answered)
+            fresh: list[Hit] = []
+            while len(meta.took) < number:
+                fresh.append(oracle.issue(event_name="Purchase"))
+                if await append(outbox, fresh[-1:]) == [Appended.ACCEPTED]:
+                    oracle.answer(fresh[-1])
+                await asyncio.sleep(PAUSE)
+            await emptied(outbox)
+        seconds = time.monotonic() - began
+        verdict = await oracle.judge(outbox, drained=True)
+        tally = (await outbox.tally())[API]
+    await outbox.close()
+    assert verdict.complaints == []
+    assert (verdict.delivered, verdict.dead, verdict.expired) == (len(oracle.answered), 0, 0)
+    assert (tally.accepted, tally.shed) == (len(oracle.answered), len(oracle.issued) - len(oracle.answered))
+    shed = [name for name, answer in answers if answer is Appended.SHED]
+    assert tuple(dict.fromkeys(shed)) == SHED_IN_THIS_ORDER
+    for name, more_worth in pairwise(SHED_IN_THIS_ORDER):  # nothing was taken any more when more than that was shed
+        assert (name, Appended.ACCEPTED) not in answers[answers.index((more_worth, Appended.SHED)) :]
+    waits = [meta.took[hit.names()[0]][0].at - hit.at for hit in fresh if hit.event_id in oracle.answered]
+    tell(
+        "outage until the bound",
+        bound=f"{BOUND >> 20} MiB",
+        accepted=tally.accepted,
+        shed=dict(Counter(shed)),
+        drained_in=f"{seconds:.1f} s",
+        live=len(waits),
+        live_p50=f"{quantiles(waits, n=100)[49]:.2f} s",
+        live_p99=f"{quantiles(waits, n=100)[98]:.2f} s",
     )

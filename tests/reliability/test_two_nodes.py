@@ -1,7 +1,7 @@
 """Two gateways with one PostgreSQL, and a network that fails them: nothing is lost, nothing is stored twice.
 
 Visitors come to both while it fails. Afterwards a fresh event passes, and all that was answered is with Meta.
-PIXELTWIN_RELIABILITY=long: longer faults, and a gateway that is frozen for longer than a worker's lease.
+PIXELTWIN_RELIABILITY=long: longer faults.
 """
 
 import asyncio
@@ -17,10 +17,9 @@ from pathlib import Path
 import pytest
 from tests.outboxes.engines import schema_of, server
 from tests.processes import until
-from tests.reliability.two_nodes import Nodes, skip_where_impossible, two_nodes
+from tests.reliability.two_nodes import LEASE, Nodes, skip_where_impossible, two_nodes
 
 from pixeltwin.delivery.outbox import Delivered, NewItem, Tally
-from pixeltwin.delivery.worker import LEASE_SECONDS
 from pixeltwin.outboxes import postgres
 
 asyncpg = pytest.importorskip("asyncpg", reason="no asyncpg: pip install 'pixeltwin[postgres]'")
@@ -77,7 +76,7 @@ FAULTS: dict[str, tuple[Callable[[Nodes], AbstractContextManager[None]], float]]
     "the node is not heard": (lambda nodes: nodes.a.db.dumb(), SECONDS),
     "the server was killed": (killed, SECONDS / 2),
     "connections are terminated": (storm, 0.0),
-    "a gateway was frozen": (frozen, LEASE_SECONDS + 10 if LONG else SECONDS),
+    "a gateway was frozen": (frozen, LEASE + 10 if LONG else LEASE + 2),
 }
 
 
@@ -92,7 +91,7 @@ def test_nothing_is_lost_or_stored_twice_when(nodes: Nodes, fault: str) -> None:
         time.sleep(0.5)
     assert nodes.passes(nodes.a)
     assert nodes.passes(nodes.b)
-    patience = LEASE_SECONDS + 60  # a lease whose settle was lost has to end first
+    patience = LEASE + 60  # a lease whose settle was lost has to end first
     until(lambda: set(nodes.delivered()) >= set(nodes.answered), patience=patience)
     assert nodes.answered.items() <= nodes.delivered().items()
     assert until(lambda: balanced(nodes), patience=patience), tally(nodes)

@@ -32,8 +32,10 @@ pixels:
   - {{ name: other, id: "2345678901234567", access_token: "${{SHOP_TOKEN}}", relay: none }}
   - {{ name: third, id: "3456789012345678", access_token: "${{SHOP_TOKEN}}", relay: none }}
 outbox: {{ kind: postgres, url: "${{DATABASE}}", spool: {{ path: "{spool}" }} }}
+delivery: {{ lease: {lease}s }}
 admin: null
 """
+LEASE = 20  # seconds, the shortest there is
 
 
 def skip_where_impossible() -> None:
@@ -248,7 +250,7 @@ def _namespace(name: str, net: str, first: int) -> Iterator[tuple[Wire, Wire]]:
 @contextmanager
 def _node(folder: Path, meta: Meta, db: Wire, web: Wire) -> Iterator[Node]:
     config = folder / f"{db.namespace}.yaml"
-    config.write_text(CONFIG.format(meta=meta.url, spool=folder / f"{db.namespace}.db"))
+    config.write_text(CONFIG.format(meta=meta.url, spool=folder / f"{db.namespace}.db", lease=LEASE))
     env = {"DATABASE": f"postgresql://postgres@{db.far}:5432/postgres"}
     command = ("ip", "netns", "exec", db.namespace, BIN / "pixeltwin", "run", "-c", config)
     with way_to(meta, db.namespace), started(*command, log=folder / f"{db.namespace}.log", env=env) as process:

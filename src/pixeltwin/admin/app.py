@@ -5,6 +5,7 @@ What changes something is in `customers.py`, `outbox.py` and `reload.py`.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import resources
 from typing import Any, Final, Protocol
@@ -144,7 +145,8 @@ class Admin:
         return Json({"ready": False, "reason": reason, "config": config, **fronts}, 503)
 
     async def metrics(self, _: Request) -> Response:
-        await self._view.stats()  # for the gauges
+        with suppress(OSError):  # a database that is away, for one, is no reason to tell nothing
+            await self._view.stats()  # for the gauges
         return Response(generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -39,6 +39,7 @@ class OutboxView(Protocol):
     async def requeue(self, seqs: Collection[int]) -> int: ...
     async def discard(self, seqs: Collection[int]) -> int: ...
     async def tally(self) -> Mapping[str, Tally]: ...
+    async def unaccounted(self) -> Mapping[str, int]: ...
     async def parks(self) -> Mapping[tuple[str, str], Park]: ...
     async def stats(self) -> Mapping[str, Depth]: ...
 
@@ -60,13 +61,15 @@ class OutboxPages:
         ]
 
     async def sums(self, _: Request) -> Response:
-        """Depth by destination, `tally` by destination, and the `parks`."""
+        """Depth by destination, `tally` by destination, what of it is `unaccounted`, and the `parks`."""
         depths, tallies = await _answered(self._view.stats()), await _answered(self._view.tally())
+        unaccounted = await _answered(self._view.unaccounted())
         parks = await _answered(self._view.parks())
         return Json(
             {
                 **_as_json(depths),
                 "tally": _as_json(tallies),
+                "unaccounted": dict(unaccounted),
                 "parks": [
                     {"destination": destination, "pixel_id": pixel_id, **asdict(park)}
                     for (destination, pixel_id), park in parks.items()

@@ -41,6 +41,11 @@ class Access:
         told = await self._ask("GET", "/api/outbox/pixels", params=_given(pixel_id=pixel_id))
         return told["pixels"], told["complete"]
 
+    async def books(self) -> Entry:
+        """The `tally` and what is `unaccounted`, each by destination."""
+        told: Entry = await self._ask("GET", "/api/outbox")
+        return told
+
     async def entries(self, what: str, *, full: bool = False, **wanted: str | None) -> AsyncIterator[Entry]:
         """All `letters`, or all that is `waiting`, that are as wanted, by their numbers."""
         query = _given(**wanted, full="1" if full else None)

@@ -56,7 +56,7 @@ class Choice:
 
 
 def list_pixels(config: Path, *, pixel: str | None, limit: int, as_json: bool) -> int:
-    """A line a pixel, then what is parked and what to do about it."""
+    """A line a pixel, then what is parked and what to do about it, then what ever happened and whether it adds up."""
 
     async def work(access: Access, loaded: Config) -> int:
         lines, complete = await access.pixels(pixel_id_of(loaded, pixel))
@@ -64,6 +64,7 @@ def list_pixels(config: Path, *, pixel: str | None, limit: int, as_json: bool) -
             _print_json(lines[:limit])
         else:
             _print_pixels(lines[:limit], _wanted_names(loaded, pixel))
+            _print_books(await access.books())
         if not complete:
             typer.echo("there is more than was counted: /api/outbox has the whole numbers", err=True)
         return FINE
@@ -248,6 +249,13 @@ def _print_pixels(lines: list[Entry], names: dict[str, str]) -> None:
             pixel, rest = _pixel(line, names), span(line["parked_until"] - now)
             typer.echo(plain(f"{pixel}: parked for {rest}: {line['parked_because']}"))
             typer.echo(f"  → {remedy(line['parked_because'])}")
+
+
+def _print_books(books: Entry) -> None:
+    """What ever happened in each destination, and whether it adds up; nothing where nothing has happened."""
+    for destination, tally in books["tally"].items():
+        counts = ", ".join(f"{number} {what}" for what, number in tally.items() if number)
+        typer.echo(f"{destination}: {counts or 'nothing'}; {books['unaccounted'].get(destination, 0)} unaccounted for")
 
 
 def remedy(reason: str) -> str:

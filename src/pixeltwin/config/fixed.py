@@ -18,7 +18,7 @@ def _differing(config: Config, running: Config) -> Iterator[Loc]:
     if config.server.listen != running.server.listen:
         yield "server", "listen"
     yield from _outbox(config, running)
-    if config.delivery != running.delivery:
+    if config.delivery.senders != running.delivery.senders:
         yield "delivery", "senders"
     if (config.admin is None) != (running.admin is None):
         yield ("admin",)

@@ -32,11 +32,15 @@ from pixeltwin.config.values import (
     not_empty,
 )
 from pixeltwin.consent.policy import ConsentPolicy
+from pixeltwin.delivery.sender import POST_SECONDS
+from pixeltwin.delivery.worker import LEASE_SECONDS
 from pixeltwin.errors import Problem
 from pixeltwin.mapping.element import element_type
 from pixeltwin.privacy.settings import Privacy
 from pixeltwin.rules.rule import Rule
 
+SHORTEST_LEASE: Final = POST_SECONDS + 5.0
+LONGEST_LEASE: Final = 3600.0  # seconds
 DEFAULT_OUTBOX: Final[Any] = {"kind": "sqlite"}
 DEFAULT_MEMORY: Final[Any] = {"kind": "sqlite"}
 
@@ -189,9 +193,21 @@ class Enrich(Section):
 
 
 class Delivery(Section):
-    """Who delivers what waits: with `senders` the gateway itself; without, `pixeltwin worker` elsewhere."""
+    """Who delivers what waits: with `senders` the gateway itself; without, `pixeltwin worker` elsewhere.
+
+    `lease` is for how long events are a sender's alone, from 20 s to 1 h: of one that died in a shared outbox they are
+    another's after that time.
+    """
 
     senders: bool = True
+    lease: Duration = LEASE_SECONDS
+
+    @field_validator("lease")
+    @classmethod
+    def _outlasts_posts(cls, lease: float) -> float:
+        if not SHORTEST_LEASE <= lease <= LONGEST_LEASE:
+            raise wrong("write 20s to 1h: it has to outlast a post, and nobody else sends its events meanwhile")
+        return lease
 
 
 class Admin(Section):

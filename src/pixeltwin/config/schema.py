@@ -148,7 +148,7 @@ def _named_form(model: type[BaseModel], written: JsonSchemaValue) -> JsonSchemaV
 
 
 def _by_kind(model: type[BaseModel], written: JsonSchemaValue) -> JsonSchemaValue:
-    """With `kind`, unless there is no choice."""
+    """With `kind`, unless there is no choice, as of what a kind has inside of it: a spool's."""
     if not _is_kind(model) or len(kinds.names(_folder(model))) == 1:
         return written
     return {**written, "required": list(dict.fromkeys(("kind", *written.get("required", ()))))}

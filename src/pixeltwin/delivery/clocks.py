@@ -3,13 +3,17 @@
 A step forward makes whatever waits look late at once. If it was a mistake it will be put right, so that until then
 little may be given up as too late; what is late is not sent meanwhile. A start counts as a step: the clock may have
 been turned while nobody looked, and who was away for long loses nothing by tidying up slowly.
+
+A step back makes what is late look as if it had time. A repeat must not count on that: how long ago an event may first
+have arrived is known by the steady time, for as long as the process lives.
 """
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
+from pixeltwin.delivery.outbox import REPEATABLE
 from pixeltwin.telemetry import CLOCK_JUMPS, log
 
 STEP: Final = 5.0  # seconds; a clock that is slewed gains three hundredths of one in a minute
@@ -28,6 +32,22 @@ class ClockGuard:
         self._began = ticks()
         self._stepped_at = -math.inf
         self.back = 0
+        self._arrived: dict[int, float] = {}  # by `seq`, when items may first have; the earliest first
+
+    def arrived(self, seqs: Iterable[int]) -> None:
+        """The items were sent and got no answer."""
+        now = self._ticks()
+        for seq in seqs:
+            self._arrived.setdefault(seq, now)
+
+    def ended(self, seqs: Iterable[int]) -> None:
+        """The items will not be sent any more."""
+        for seq in seqs:
+            self._arrived.pop(seq, None)
+
+    def forbids(self, seq: int) -> bool:
+        """Whether it is too late for the item to be sent once more, whatever the clock says."""
+        return self._ticks() - self._arrived.get(seq, math.inf) >= REPEATABLE
 
     def look(self) -> float:
         """By how many seconds the clock was turned since the last look, 0 if it was not; counted and logged."""

@@ -27,7 +27,8 @@ class EncryptedOutbox:
         self.release, self.purge, self.withdraw = engine.release, engine.purge, engine.withdraw
         self.requeue, self.discard = engine.requeue, engine.discard
         self.park, self.parks = engine.park, engine.parks
-        self.stats, self.tally, self.trouble = engine.stats, engine.tally, engine.trouble
+        self.stats, self.tally, self.unaccounted = engine.stats, engine.tally, engine.unaccounted
+        self.trouble = engine.trouble
         self.wait, self.close = engine.wait, engine.close
 
     async def append(self, items: Sequence[NewItem]) -> list[Appended]:

@@ -53,12 +53,15 @@ class Flight:
 
     def in_time(self, part: Batch) -> Batch:
         """The part without what is past its deadline by now, which ends here unless the clock is in doubt."""
-        now = self.clock()
-        fresh = tuple(one for one in part if not is_late(one[0], now))
-        if len(fresh) < len(part):
-            self.search.narrow(fresh)
-            if self.guard.believes():
-                self._end([one for one in part if is_late(one[0], now)], TOO_LATE, TOO_LATE.reason)
+        now, forbids = self.clock(), self.guard.forbids
+        late = [one for one in part if is_late(one[0], now) or forbids(one[0].seq)]
+        if not late:
+            return part
+        gone = {item.seq for item, _ in late}
+        fresh = tuple(one for one in part if one[0].seq not in gone)
+        self.search.narrow(fresh)
+        believes = self.guard.believes()
+        self._end([one for one in late if believes or forbids(one[0].seq)], TOO_LATE, TOO_LATE.reason)
         return fresh
 
     def cut_off(self, part: Batch, *, takes_repeats: bool) -> None:
@@ -140,6 +143,8 @@ class Flight:
 
     def _put_back(self, part: Batch, verdict: TryAgain) -> None:
         """The items another time; those that failed alike come together again."""
+        if verdict.ambiguous:
+            self.guard.arrived(item.seq for item, _ in part)
         now, chance = self.clock(), self.chance()
         after = None if verdict.after is None else min(verdict.after, LONGEST_PARK)
         for item, _ in part:

@@ -201,6 +201,26 @@ class Tally:
     lost: int = 0
     shed: int = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many items wait, by the first equation."""
+        ended = self.delivered + self.dropped + self.dead + self.expired + self.purged + self.lost
+        return self.accepted + self.requeued - ended
+
+    @property
+    def letters(self) -> int:
+        """How many letters there are, by the second one."""
+        return self.dead + self.expired - self.requeued - self.discarded
+
+
+def misses(tallies: Mapping[str, Tally], items: Mapping[str, int], letters: Mapping[str, int]) -> dict[str, int]:
+    """By destination, by how many items and letters the equations are wrong, where there are so many."""
+    return {
+        name: abs(tally.waiting - items.get(name, 0)) + abs(tally.letters - letters.get(name, 0))
+        for name in sorted({*tallies, *items, *letters})
+        for tally in (tallies.get(name, Tally()),)
+    }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Depth:
@@ -310,6 +330,12 @@ class Outbox(Protocol):
 
     async def tally(self) -> Mapping[str, Tally]:
         """Tally by destination, since the store was made."""
+
+    async def unaccounted(self) -> Mapping[str, int]:
+        """By destination, by how many items and letters the equations of its tally are wrong: 0, or there is a fault.
+
+        Looks at the rows, all of them, and not at what the tally says of them: that takes 0.1 s a million.
+        """
 
     def trouble(self) -> str | None:
         """Why nothing at all is accepted at present; None when something is."""

@@ -39,9 +39,9 @@ class Worker:
     """Delivers one destination's items until it is stopped.
 
     `prepare` turns a lease's items into bytes, or decides that they go later or nowhere. `report` hears how each
-    item ended, with the destination's answer. `linger` is how many seconds to wait for a batch to fill. `names` are
-    the labels by which metrics know the pixels. `clock` tells unix seconds, `ticks` a steady time, `guard` holds the
-    one against the other, `chance` is in [0, 1).
+    item ended, with the destination's answer. `linger` is how many seconds to wait for a batch to fill; a lease takes
+    `lease_limit` items at most, for `lease_seconds`. `names` are the labels by which metrics know the pixels. `clock`
+    tells unix seconds, `ticks` a steady time, `guard` holds the one against the other, `chance` is in [0, 1).
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Worker:
         *,
         linger: float = 0.0,
         lease_limit: int = 1000,
+        lease_seconds: float = LEASE_SECONDS,
         names: Mapping[str, str] = NO_NAMES,
         guard: ClockGuard | None = None,
         clock: Callable[[], float] = time.time,
@@ -65,6 +66,7 @@ class Worker:
         self._report = report
         self._linger = linger
         self._limit = lease_limit
+        self._lease_seconds = lease_seconds
         self._clock = clock
         self._ticks = ticks
         self._lanes = Lanes(destination, outbox, names, clock=clock, ticks=ticks)
@@ -132,7 +134,7 @@ class Worker:
         if self._lanes.rest_seconds() > 0:
             return None
         limit = self._limit if self._lanes.host.is_closed else 1
-        lease = await self._outbox.lease(self._destination.name, limit=limit, seconds=LEASE_SECONDS)
+        lease = await self._outbox.lease(self._destination.name, limit=limit, seconds=self._lease_seconds)
         self._is_full = len(lease.items) == self._limit
         return lease if lease.items else None
 
@@ -165,6 +167,7 @@ class Worker:
             await self._send(lease, ends)
         finally:
             await self._outbox.settle(lease, {seq: outcome for seq, (outcome, _) in ends.items()})
+        self._guard.ended(seq for seq, (outcome, _) in ends.items() if not isinstance(outcome, Later))
         for item in lease.items:
             if item.seq in ends:
                 self._report(item, *ends[item.seq])

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from pixeltwin.config import Config
 from pixeltwin.delivery.clocks import ClockGuard
@@ -29,9 +29,10 @@ class Senders:
         api = ConversionsApi(config.meta.graph, config.meta.graph_version, tokens_of(config))
         relay = PixelRelay(config.meta.pixel)
         self._destinations: tuple[Destination, ...] = (api, relay)
+        alike: dict[str, Any] = {"lease_seconds": config.delivery.lease, "names": names, "guard": guard}
         self._workers = (
-            Worker(outbox, api, twins.prepare, twins.report, linger=LINGER, names=names, guard=guard),
-            Worker(outbox, relay, relays.prepare, relays.report, names=names, guard=guard),
+            Worker(outbox, api, twins.prepare, twins.report, linger=LINGER, **alike),
+            Worker(outbox, relay, relays.prepare, relays.report, **alike),
         )
         self._tasks = [asyncio.create_task(worker.run()) for worker in self._workers]
 

@@ -17,6 +17,7 @@ from pixeltwin.delivery.journal import Journal, State
 from pixeltwin.delivery.lanes import Cause
 from pixeltwin.delivery.outbox import Depth, Outbox
 from pixeltwin.delivery.sender import POST_SECONDS
+from pixeltwin.gateway.books import Books
 from pixeltwin.gateway.consents import Consents
 from pixeltwin.gateway.delivering import Senders
 from pixeltwin.gateway.entries import entries_of
@@ -31,7 +32,7 @@ from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
 from pixeltwin.pixel.stamp import MARK
 from pixeltwin.sources.embedded import WritableSource
-from pixeltwin.telemetry import HITS, OUTBOX, log
+from pixeltwin.telemetry import HITS, log
 
 STOP_SECONDS: Final = 8.5  # of the 10 that a stop may take; settling, checkpoints and the admin pages need the rest
 LAST_POSTS: Final = 2.5  # seconds before the end of those: most posts that begin later would be cut off
@@ -69,6 +70,7 @@ class Gateway:
         self._senders: Senders | None = None
         self._keeper = Keeper(self.journal)
         self._guard = ClockGuard()
+        self._books = Books()
         self._changing = asyncio.Lock()
         self._is_closing = False
 
@@ -143,11 +145,7 @@ class Gateway:
 
     async def stats(self) -> Mapping[str, Depth]:
         """The outbox's depth by destination; sets the metrics' gauges on the way."""
-        depths = await self._outbox.stats() if self._outbox else {}
-        for destination, depth in depths.items():
-            for state in ("ready", "leased", "held", "dead"):
-                OUTBOX.labels(destination, state).set(getattr(depth, state))
-        return depths
+        return await self._books.show(self._outbox) if self._outbox else {}
 
     async def forget(self, keys: Collection[str], source: str | None = None) -> Forgotten:
         """Remove whatever is kept of people, as `forgetting.forget` does."""

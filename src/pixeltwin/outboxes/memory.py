@@ -38,6 +38,7 @@ from pixeltwin.delivery.outbox import (
     Refused,
     Tally,
     Waiting,
+    misses,
 )
 from pixeltwin.delivery.shares import ends, in_turn, shares
 from pixeltwin.delivery.shedding import FULL, Gauge, is_shed
@@ -384,6 +385,11 @@ class MemoryOutbox:
     async def tally(self) -> Mapping[str, Tally]:
         self._check_open()
         return {destination: Tally(**counts) for destination, counts in self._counts.items()}
+
+    async def unaccounted(self) -> Mapping[str, int]:
+        items = Counter(row.new.destination for row in self._rows.values())
+        letters = Counter(ended.row.new.destination for ended in self._letters.values())
+        return misses(await self.tally(), items, letters)
 
     def trouble(self) -> str | None:
         return "the outbox in memory is full" if self._fill() >= FULL else None

@@ -18,6 +18,7 @@ from pixeltwin.outboxes import sqlite
 from pixeltwin.units import Duration, wrong
 
 EXTRA: Final = "the outbox of kind postgres needs one more package: pip install 'pixeltwin[postgres]'"
+APPEND_SECONDS: Final = 0.15  # the spool needs the rest of the 250 ms after which a hit counts as unacked
 SCHEMA_NAME: Final = r"^[a-z_][a-z0-9_]{0,47}$"
 
 
@@ -44,7 +45,7 @@ class Settings(KindSettings):
     kind: Literal["postgres"]
     url: SecretStr
     schema_: Annotated[str, Field(alias="schema", pattern=SCHEMA_NAME)] = "pixeltwin"  # pydantic has a method `schema`
-    append_timeout: Duration = 0.25
+    append_timeout: Duration = APPEND_SECONDS
     keep_letters: Duration = KEEP_LETTERS
     encryption: Encryption | None = None
     spool: Spool = Spool()

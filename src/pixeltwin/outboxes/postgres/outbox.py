@@ -26,6 +26,7 @@ from pixeltwin.delivery.outbox import (
     Refused,
     Tally,
     Waiting,
+    misses,
 )
 from pixeltwin.outboxes.postgres import Settings, statements
 from pixeltwin.outboxes.postgres.appending import Appender
@@ -35,7 +36,7 @@ from pixeltwin.outboxes.postgres.faults import BadItemError, UnwelcomeError
 from pixeltwin.outboxes.postgres.house import House
 from pixeltwin.outboxes.postgres.leasing import PAUSES, SURVEY, TAKE, is_enough, items, owner_of, share_out
 from pixeltwin.outboxes.postgres.line import Line
-from pixeltwin.outboxes.postgres.link import Connector, Link
+from pixeltwin.outboxes.postgres.link import Connection, Connector, Link
 from pixeltwin.outboxes.postgres.spool import Spool
 from pixeltwin.telemetry import log
 
@@ -218,13 +219,18 @@ class PostgresOutbox:
     async def tally(self) -> Mapping[str, Tally]:
         """Of all nodes, and of what this node's spool has not moved to the database yet."""
         self._check_open()
-        counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        for row in await self._fetch(statements.TALLY):
-            counts[row["destination"]][row["what"]] = row["number"]
-        tallies = {name: Tally(**theirs) for name, theirs in counts.items()}
+        tallies = _tallies(await self._fetch(statements.TALLY))
         for name, spooled in (await self._spool.tally()).items():
             tallies[name] = _sum(tallies.get(name, Tally()), spooled)
         return tallies
+
+    async def unaccounted(self) -> Mapping[str, int]:
+        """Of the database, and of this node's spool."""
+        self._check_open()
+        counts, items, letters = await self._aside.run(_books)
+        missing = misses(_tallies(counts), dict(items), dict(letters))
+        spooled = await self._spool.unaccounted()
+        return {name: missing.get(name, 0) + spooled.get(name, 0) for name in sorted({*missing, *spooled})}
 
     def trouble(self) -> str | None:
         return None  # without its database there is the spool
@@ -248,7 +254,7 @@ class PostgresOutbox:
         """Give back what is still under lease, and tell the others."""
         with suppress(OSError):
             async with asyncio.timeout(GOODBYE):
-                rows = await self._fetch(statements.LET_GO_ALL, self._name)
+                rows = await self._fetch(statements.LET_GO_ALL, self._now(), self._name)
                 await self._bells.tell_at_once(row["destination"] for row in rows)
 
     async def _insist(self, lease: Lease, statement: str, *arguments: Any) -> Sequence[Any]:
@@ -299,6 +305,19 @@ async def _happens(event: asyncio.Event, seconds: float) -> bool:
         async with asyncio.timeout(seconds):
             return await event.wait()
     return False
+
+
+async def _books(db: Connection) -> list[Sequence[Any]]:
+    """The counts, and how many items and letters there are, of one moment."""
+    async with db.transaction(isolation="repeatable_read", readonly=True):
+        return [await db.fetch(one) for one in (statements.TALLY, statements.ITEMS, statements.LETTER_COUNT)]
+
+
+def _tallies(rows: Iterable[Any]) -> dict[str, Tally]:
+    counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for row in rows:
+        counts[row["destination"]][row["what"]] = row["number"]
+    return {name: Tally(**theirs) for name, theirs in counts.items()}
 
 
 def _depth(row: Any) -> Depth:

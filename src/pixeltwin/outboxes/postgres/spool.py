@@ -139,12 +139,15 @@ class Spool:
     async def tally(self) -> Mapping[str, Tally]:
         return await self._outbox.tally() if self._outbox else {}
 
+    async def unaccounted(self) -> Mapping[str, int]:
+        return await self._outbox.unaccounted() if self._outbox else {}
+
     async def close(self) -> None:
         await self._link.close()
         async with self._opening:
-            if self._outbox:
-                await self._outbox.close()
-            self._outbox = None
+            outbox, self._outbox = self._outbox, None  # at once: nobody may ask one that closes
+            if outbox:
+                await outbox.close()
 
     async def drain(self) -> None:
         """Move what is here to the database whenever that can be reached, until cancelled."""

@@ -98,15 +98,17 @@ WITH {CLOCK}, given AS MATERIALIZED (
 SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM later)
 """
 
+# What was under a lease that is over by now may have been sent.
 LET_GO_ALL: Final = f"""
-WITH ended AS (
-    DELETE FROM lease WHERE holder = $1 RETURNING token, destination, seqs
+WITH {CLOCK}, ended AS (
+    DELETE FROM lease WHERE holder = $2 RETURNING token, destination, seqs
 ), items AS (
     SELECT token, unnest(seqs) AS seq FROM ended
 ), let_go AS (
-    UPDATE outbox SET {UNLEASED} FROM items WHERE outbox.seq = items.seq AND outbox.token = items.token
+    UPDATE outbox SET deadline = {DOUBTED}, {UNLEASED} FROM items, clock
+    WHERE outbox.seq = items.seq AND outbox.token = items.token
 ), gone AS (
-    DELETE FROM worker WHERE name = $1
+    DELETE FROM worker WHERE name = $2
 )
 SELECT DISTINCT destination FROM ended
 """
@@ -248,6 +250,9 @@ SELECT count(*) FROM gone
 """
 
 TALLY: Final = "SELECT destination, what, sum(number)::bigint AS number FROM tally GROUP BY destination, what"
+
+ITEMS: Final = "SELECT destination, count(*) FROM outbox GROUP BY destination"
+LETTER_COUNT: Final = "SELECT destination, count(*) FROM letter GROUP BY destination"
 
 # Of one moment: what waits is what the tally says. Items under lease leave it with their lease.
 DEPTHS: Final = f"""

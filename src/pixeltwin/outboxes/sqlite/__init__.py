@@ -166,6 +166,9 @@ class SqliteOutbox:
     async def tally(self) -> Mapping[str, Tally]:
         return await self._do(lambda store: store.tally())
 
+    async def unaccounted(self) -> Mapping[str, int]:
+        return await self._do(lambda store: store.unaccounted())
+
     def trouble(self) -> str | None:
         return self._writer.refusal()
 

@@ -87,12 +87,13 @@ class Keeper:
         return Remedy.NONE if self.trouble else Remedy.ALONE
 
     def _empty_log(self) -> bool:
-        """Make the room free that the log takes, as far as its pages have theirs in the file."""
-        log_file = self._path.with_name(self._path.name + "-wal")
-        before = log_file.stat().st_size
-        with suppress(apsw.Error):
+        """Bring the log into the file, which has room for most of it already; whether that has made room."""
+        wal = self._path.with_name(self._path.name + "-wal")
+        with suppress(apsw.Error, OSError):
+            before = wal.stat().st_size
             self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        return log_file.stat().st_size < before
+            return wal.stat().st_size < before
+        return False
 
     def _mend(self, *, is_damaged: bool) -> None:
         """Have the file opened anew, checked and synced, or salvaged; else `trouble` says why that was not possible."""

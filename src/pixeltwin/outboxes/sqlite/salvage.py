@@ -24,13 +24,12 @@ import apsw
 from pixeltwin.delivery.outbox import KEEP_LETTERS, REPEATABLE, Tally
 from pixeltwin.outboxes.sqlite.checks import checksum_of, has_types
 from pixeltwin.outboxes.sqlite.file import CHECKED_FROM, HURRY, connect, sync_folder
-from pixeltwin.outboxes.sqlite.tallies import letters, waiting
 
 BESIDE: Final = ("-wal", "-shm", "")  # the log first: it must never meet another file
 PATIENCE: Final = 10_000  # rows to look for one by one in what cannot be read; then in growing steps
 END: Final = 1 << 62  # above every seq
 LEAP: Final = 1_000_000  # no seq of a lost item is given again: somebody may hold a lease on it
-LEAVE_FREE: Final = 8 << 20  # bytes of the disk; or half of what is free, where that is less
+LEAVE_FREE: Final = 8 << 20  # bytes of the disk; or two thirds of what is free, where that is less: ends take room, too
 AT_ONCE: Final = 20  # rows in a transaction: few, as it may take the last room of a disk
 
 COMMON: Final = "seq, destination, pixel_id, key, subject, payload, checksum, held, priority, deadline, attempts"
@@ -84,7 +83,7 @@ def _fill(new: Path, path: Path, *, checked: bool) -> Salvaged:
         db.pragma("journal_mode", "memory")  # a log would take room
         db.pragma("synchronous", "off")  # nobody relies on the file before it is complete
         with suppress(apsw.FullError), _opened(path) as old:
-            _copy(old, db, min(_free(new) // 2, LEAVE_FREE), checked=checked)
+            _copy(old, db, min(_free(new) * 2 // 3, LEAVE_FREE), checked=checked)
         counted = _count(path, db)
     with new.open("rb+") as file:
         os.fsync(file.fileno())
@@ -275,7 +274,7 @@ def _count(path: Path, db: apsw.Connection) -> Salvaged:
     lost_items = lost_letters = 0
     for name, theirs in counts.items():
         before = Tally(**theirs)
-        items, dead = waiting(before) - there["outbox"][name], letters(before) - there["dead"][name]
+        items, dead = before.waiting - there["outbox"][name], before.letters - there["dead"][name]
         lost_items, lost_letters = lost_items + max(0, items), lost_letters + max(0, dead)
         _write(db, name, _agreeing(before, items, dead))
     return Salvaged(path, there["outbox"].total(), there["dead"].total(), lost_items, lost_letters)

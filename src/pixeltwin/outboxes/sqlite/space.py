@@ -21,7 +21,7 @@ MAX_SIZE: Final = 4 << 30  # bytes; or half of what the disk has for it, where t
 KEEP_FREE: Final = 512_000_000  # bytes of the disk; or an eighth of it, where that is less
 BALLAST: Final = 64 << 20  # bytes; or a sixteenth of the bound or of half the disk, where that is less
 LOOK_EVERY: Final = 1.0  # seconds between looks for room for a new ballast
-STRIDE: Final = 256 << 10  # bytes that may be appended between two looks; or 1/128 of the bound, where that is less
+STRIDE: Final = 256 << 10  # bytes that may be appended between two looks; or 1/256 of the bound, where that is less
 NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -50,7 +50,7 @@ class Space:
         disk = os.statvfs(self._path.parent)
         whole = disk.f_blocks * disk.f_frsize
         self._max_size, self._keep_free = limits.max_size, min(limits.keep_free, whole // 8)
-        self.stride = min(STRIDE, limits.max_size // 128)
+        self.stride = min(STRIDE, limits.max_size // 256)
         self._ballast_size = min(BALLAST, limits.max_size // 16, whole // 32)
         if (bound := self._bound(_size(self._path), self._free())) < limits.max_size:
             log.warning("the outbox has less room than max_size on its disk", outbox=str(self._path), bytes=bound)

@@ -34,6 +34,7 @@ from pixeltwin.delivery.outbox import (
     Refused,
     Tally,
     Waiting,
+    misses,
 )
 from pixeltwin.delivery.shedding import FULL, is_shed
 from pixeltwin.outboxes.sqlite.checks import checksum_of, has_types
@@ -42,7 +43,7 @@ from pixeltwin.outboxes.sqlite.lanes import Lanes
 from pixeltwin.outboxes.sqlite.letters import Letters
 from pixeltwin.outboxes.sqlite.pages import page
 from pixeltwin.outboxes.sqlite.space import Space
-from pixeltwin.outboxes.sqlite.tallies import Tallies, letters, waiting
+from pixeltwin.outboxes.sqlite.tallies import Tallies
 
 FORGET_EVERY: Final = 60.0  # seconds; what has expired is no duplicate before it is deleted, so this is housekeeping
 FORGET_AT_ONCE: Final = 1000  # keys, some 5 ms: the commands of the same transaction wait for it
@@ -140,6 +141,8 @@ SELECT appended_at FROM outbox WHERE seq = (
 )
 """
 LEASED: Final = "SELECT destination, count(*) FROM leased WHERE ends_at > ? GROUP BY destination"
+ITEMS: Final = "SELECT destination, count(*) FROM outbox GROUP BY destination"
+LETTERS: Final = "SELECT destination, count(*) FROM dead GROUP BY destination"
 HELD: Final = """
 SELECT destination, count(*) FROM outbox WHERE held
     AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?)
@@ -407,14 +410,14 @@ class Store:
         held = Counter(dict(self._db.execute(HELD, (now,))))
         return {
             name: Depth(
-                ready=waiting(tally) - leased[name] - held[name],
+                ready=tally.waiting - leased[name] - held[name],
                 leased=leased[name],
                 held=held[name],
-                dead=letters(tally),
+                dead=tally.letters,
                 oldest_at=self._oldest_at(name),
             )
             for name, tally in self._tallies.read().items()
-            if waiting(tally) or letters(tally)
+            if tally.waiting or tally.letters
         }
 
     def _oldest_at(self, destination: str) -> float | None:
@@ -422,6 +425,9 @@ class Store:
 
     def tally(self) -> dict[str, Tally]:
         return self._tallies.read()
+
+    def unaccounted(self) -> dict[str, int]:
+        return misses(self._tallies.read(), dict(self._db.execute(ITEMS)), dict(self._db.execute(LETTERS)))
 
 
 def _waiting(

@@ -37,14 +37,3 @@ class Tallies:
         for destination, what, number in self._db.execute(READ):
             counts[destination][what] = number
         return {destination: Tally(**theirs) for destination, theirs in sorted(counts.items())}
-
-
-def waiting(tally: Tally) -> int:
-    """How many items wait, by the equation of the tally."""
-    ended = tally.delivered + tally.dropped + tally.dead + tally.expired + tally.purged + tally.lost
-    return tally.accepted + tally.requeued - ended
-
-
-def letters(tally: Tally) -> int:
-    """How many letters there are, by the equation of the tally."""
-    return tally.dead + tally.expired - tally.requeued - tally.discarded
