@@ -10,9 +10,8 @@ from pixeltwin.capi.event import Content, CustomData, ServerEvent, UserData
 
 HASH = "a" * 64
 TEXT = st.text(max_size=20)
-PLAIN = (
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | TEXT
-)
+NUMBER = st.floats(allow_nan=False, allow_infinity=False)
+PLAIN = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | NUMBER | TEXT
 JSON = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner), max_leaves=6)
 PROPERTIES = st.dictionaries(TEXT.filter(lambda name: name not in CustomData.model_fields), JSON, max_size=3)
 
@@ -24,7 +23,7 @@ def event(**fields) -> ServerEvent:
 
 @given(
     name=TEXT,
-    value=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    value=st.none() | NUMBER,
     own=PROPERTIES,
     before=st.none() | PROPERTIES,
 )
