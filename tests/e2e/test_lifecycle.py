@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -244,7 +245,7 @@ async def test_a_new_token_heals_the_backlog(tmp_path):
 
 def waiting(folder: Path) -> list[tuple[str, float]]:
     """Last reason and deadline of what waits in the file, the last process's own words."""
-    with sqlite3.connect(f"file:{folder / 'outbox.db'}?mode=ro", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{folder / 'outbox.db'}?mode=ro", uri=True)) as db:
         return list(db.execute("SELECT coalesce(last_reason, ''), deadline FROM outbox WHERE destination LIKE 'conv%'"))
 
 

@@ -142,7 +142,7 @@ async def test_what_one_node_appends_another_delivers(tmp_path: Path) -> None:
         await gateway.append([new_item(str(n)) for n in range(10)])
         assert await deliver(worker, await lease(worker)) == 10
         assert await gateway.stats() == {}
-        assert await gateway.outbox.tally() == {CAPI: Tally(accepted=10, delivered=10)}
+        assert await gateway.tally() == {CAPI: Tally(accepted=10, delivered=10)}
 
 
 async def test_a_key_is_accepted_from_one_node_only(tmp_path: Path) -> None:
@@ -603,13 +603,13 @@ async def test_an_item_keeps_everything_on_its_way_through_the_spool(tmp_path: P
     began = time.time()
     item = new_item("a", key=b"k", subject=ANN, priority=1, deadline=began + HOUR, hold_until=began + 600)
     await fill_spool(tmp_path, spooled(item, None))
-    await asyncio.sleep(0.2)
+    filled = time.time()
     async with node(tmp_path / "made") as outbox:
         await until(lambda: _holds(outbox, 1))
         (moved,) = await outbox.waiting()
         assert (moved.payload, moved.priority, moved.deadline) == (b"a", 1, began + HOUR)
         assert (moved.held, moved.due) == (True, began + 600)
-        assert moved.appended_at == pytest.approx(began, abs=0.15)
+        assert began <= moved.appended_at <= filled  # not when it was moved
         assert await outbox.append([new_item(key=b"k")]) == [Appended.DUPLICATE]
         assert await outbox.release("1", ANN) == 1
 

@@ -19,7 +19,7 @@ from tests.reliability.oracle import Oracle
 
 from pixeltwin.outboxes import postgres
 
-CYCLES = rounds(6, 120)  # of each node
+CYCLES = rounds(5, 120)  # of each node
 POINTS = (ANYWHERE, "after_append", "after_post", ANYWHERE, "before_post", "after_settle", "in_bisect", "after_relay")
 LEASE = 6.0  # seconds
 SQLITE = "{ kind: sqlite, path: outbox.db }"

@@ -100,6 +100,7 @@ async def test_after_an_outage_live_events_overtake_the_backlog_which_is_deliver
         async with working(outbox, meta):
             backlog = await grow(oracle, outbox)
             assert meta.took == {}
+            tried = {event_id for post in meta.posts for event_id in post.ids}  # after all others they are due again
             meta.script = lambda post: None
             began = time.monotonic()
             fresh = await live(oracle, outbox, meta)
@@ -115,7 +116,7 @@ async def test_after_an_outage_live_events_overtake_the_backlog_which_is_deliver
     assert len(fresh) >= 5
     assert all(order[hit.event_id] < last for hit in fresh)
     # of the purchases, which go first, 70 % of the newest and 30 % of the oldest (DELIVERY 3)
-    older = {hit.event_id for hit in backlog[: BACKLOG // 2]}
+    older = {hit.event_id for hit in backlog[: BACKLOG // 2]} - tried
     first = list(islice(order, BACKLOG // 10))
     assert 0.25 <= sum(event_id in older for event_id in first) / len(first) <= 0.35
     waits = [meta.took[hit.names()[0]][0].at - hit.at for hit in fresh]

@@ -57,7 +57,8 @@ class EncryptedOutbox:
         return [self._shown(item) for item in found]
 
     def _sealed(self, item: NewItem) -> NewItem:
-        payload = self._cipher.seal(item.payload, _about(item.destination, item.pixel_id))
+        about = _about(item.destination, item.pixel_id)
+        payload = self._cipher.seal(item.payload, about)
         return item if payload is item.payload else replace(item, payload=payload)
 
     def _opened_all(self, lease: Lease) -> tuple[list[Item], Mapping[int, Refused]]:
