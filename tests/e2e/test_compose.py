@@ -128,9 +128,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         nginx_port = free_port()
         command = ("nginx", "-p", folder, "-g", f"daemon off; pid {folder}/nginx.pid;", "-c")
         subprocess.run([*command, nginx_conf(folder, nginx_port, ports), "-t"], check=True, capture_output=True)
-        running.enter_context(
+        nginx = running.enter_context(
             started(*command, nginx_conf(folder, nginx_port, ports), log=folder / "nginx.log", port=nginx_port)
         )
+        running.callback(nginx.stop)  # which ends its workers too, as killing it would not
         yield Stack(f"http://127.0.0.1:{nginx_port}", gateways, workers, meta)
 
 
