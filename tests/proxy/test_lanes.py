@@ -251,6 +251,16 @@ async def test_a_head_that_never_ends_is_refused(tmp_path: Path, lane: Lane) -> 
 
 
 @pytest.mark.parametrize("lane", ["fast", "flows"])
+async def test_the_limits_of_a_reloaded_config_count_for_the_next_connection(tmp_path: Path, lane: Lane) -> None:
+    large = head("GET", f"/tr/?{hit_query(ts=str(NOW))}", "X: " + "x" * (40 << 10))
+    async with serving(lane, tmp_path) as (port, gateway):
+        assert [status for status, _, _ in await answered(port, (large, 1))] == [200]
+        text = CONFIG.format(port=port, pixel=PIXEL, server=", limits: { url: 1KiB }")
+        await gateway.apply(Config.from_text(text, base=tmp_path, env={"SECRET": SECRET}))
+        assert [status for status, _, _ in await answered(port, (large, 1))] == [431]
+
+
+@pytest.mark.parametrize("lane", ["fast", "flows"])
 async def test_a_request_that_drips_in_is_ended_after_the_read_timeout(tmp_path: Path, lane: Lane) -> None:
     async with connected(lane, tmp_path, ", limits: { read_timeout: 1s }") as (reader, writer, _):
         began = time.monotonic()

@@ -25,7 +25,7 @@ from pixeltwin.pixel.cookies import SetCookie
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.proxy import flows
 from pixeltwin.proxy.content_view import MetaPixel
-from pixeltwin.proxy.lane_front import SANDBOX_PATHS, LaneFront, goes_on
+from pixeltwin.proxy.lane_front import LaneFront, goes_on, is_hit_path
 from pixeltwin.proxy.lanes import LANES, Lane, Lanes
 from pixeltwin.proxy.notes import FlowNotes
 from pixeltwin.telemetry import HITS, log_into_host
@@ -50,6 +50,7 @@ class PixelMirror:
         self._cookies: dict[str, tuple[SetCookie, ...]] = {}  # for the answers under way, by flow
         self._tasks: set[asyncio.Task[Any]] = set()  # asyncio itself holds tasks weakly
         self._front = LaneFront()
+        self._lane: Lane = "native"
         self._lanes: Lanes | None = None
 
     def load(self, loader: Loader) -> None:
@@ -79,10 +80,13 @@ class PixelMirror:
             return
         _check("pixeltwin_relay", RELAYS)
         _check("pixeltwin_lane", ("auto", *LANES))
-        before, self._config = self._config, _load(ctx.options.pixeltwin_config)
+        config = _load(ctx.options.pixeltwin_config)
+        before, lane_before, lane = self._config, self._lane, _lane(config)  # a refused one changes nothing
+        self._config, self._lane = config, lane
         if before is None or self._doors is None:
             return
-        if updated == {"pixeltwin_config"} and _is_same_outbox(self._config, before):
+        is_same = _is_same_outbox(config, before) and lane == lane_before
+        if updated == {"pixeltwin_config"} and is_same:
             self._spawn(_applied(self._doors, self._config))
         else:
             self._close()
@@ -154,16 +158,16 @@ class PixelMirror:
     def _is_hit(self, flow: http.HTTPFlow) -> bool:
         """In reverse mode the path decides, since the host is the upstream's; as an explicit proxy the host too."""
         assert self._config is not None  # noqa: S101 a gateway was opened from it
-        if not flows.is_hit_on(flow, (*self._config.server.paths.hits, *SANDBOX_PATHS)):
+        is_hit = is_hit_path(flows.path_of(flow), self._config.server.paths.hits)
+        if not is_hit or flow.request.method not in flows.METHODS:
             return False
         return flows.is_reverse(flow) or flow.request.pretty_host.lower() in _hit_hosts(self._config)
 
     def _open(self, config: Config) -> asyncio.Task[Doors]:
         self._doors = opening = self._spawn(_opened(config, ctx.options.pixeltwin_relay))
         self._follower = self._spawn(self._notes.follow(self._doors))
-        lane = _lane(config)
-        if lane != "native":
-            self._lanes = Lanes(self._front, config.server.limits, lane)
+        if self._lane != "native":
+            self._lanes = Lanes(self._front, self._lane)
             self._lanes.running()
             opening.add_done_callback(self._take_lanes)
         return self._doors
@@ -189,12 +193,21 @@ class PixelMirror:
 
 
 def _lane(config: Config) -> Lane:
-    """The lane that was asked for; by itself the one in which nothing is missed that somebody looks for."""
+    """The lane that was asked for; by itself the one in which nothing is missed that somebody looks for.
+
+    Lanes of ours forward nothing, so what mitmproxy is to forward has to come its own way.
+    """
     options = ctx.options
+    forwarded = [pixel.name for pixel in config.pixels if (pixel.relay or options.pixeltwin_relay) == "native"]
+    if forwarded and options.pixeltwin_lane not in ("auto", "native"):
+        raise _refused(
+            f"pixeltwin_lane is {options.pixeltwin_lane!r}, and mitmproxy is to forward the hits of {forwarded[0]} "
+            "(relay: native), which its own lane alone does; auto or native would work, or another pixeltwin_relay"
+        )
+    if forwarded:
+        return "native"
     if options.pixeltwin_lane != "auto":
         return cast("Lane", options.pixeltwin_lane)
-    if any((pixel.relay or options.pixeltwin_relay) == "native" for pixel in config.pixels):
-        return "native"
     is_shown = ctx.master.addons.get("view") or (ctx.master.addons.get("dumper") and options.flow_detail)
     return "flows" if is_shown or options.save_stream_file or options.hardump else "fast"
 

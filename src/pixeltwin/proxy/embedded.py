@@ -29,7 +29,7 @@ class Embedded:
         self._master.addons.add(
             core.Core(),
             proxyserver.Proxyserver(),
-            *([] if lane == "native" else [Lanes(front, gateway.config.server.limits, lane)]),
+            *([] if lane == "native" else [Lanes(front, lane)]),
             next_layer.NextLayer(),
             front,
             errorcheck.ErrorCheck(),
@@ -48,7 +48,7 @@ class Embedded:
         self._master.shutdown()
 
     def apply(self, config: Config) -> None:
-        """Hold to the limits of another config from the next request on."""
+        """Have mitmproxy's own layers hold to the limits of another config; the lanes ask the gateway."""
         self._master.options.update(**_limits(config))
 
 

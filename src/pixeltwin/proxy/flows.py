@@ -1,6 +1,6 @@
 """Between mitmproxy's flows and pixeltwin's own types."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Final
 
@@ -25,9 +25,9 @@ def is_fresh(flow: http.HTTPFlow) -> bool:
     return flow.live is True and flow.is_replay is None and flow.response is None and flow.error is None
 
 
-def is_hit_on(flow: http.HTTPFlow, paths: Collection[str]) -> bool:
-    """Whether the request is one that the pixel could make on one of the paths."""
-    return flow.request.path.partition("?")[0] in paths and flow.request.method in METHODS
+def path_of(flow: http.HTTPFlow) -> str:
+    """The request's path, without its query."""
+    return flow.request.path.partition("?")[0]
 
 
 def hit_request(flow: http.HTTPFlow, *, host: str, first_party: bool = True) -> HitRequest:

@@ -11,6 +11,7 @@ from typing import Final
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 
+from pixeltwin.config.model import Limits
 from pixeltwin.gateway import STOP_SECONDS, Doors, Gateway
 from pixeltwin.pixel import answer
 from pixeltwin.pixel.answer import Answer, answer_hit
@@ -36,6 +37,10 @@ class FrontDoor:
 
     def running(self) -> None:
         self.is_open.set()
+
+    @property
+    def limits(self) -> Limits:
+        return self._gateway.config.server.limits
 
     @property
     def is_draining(self) -> bool:

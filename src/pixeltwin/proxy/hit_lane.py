@@ -16,6 +16,7 @@ from mitmproxy.connection import Client
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 
+from pixeltwin.config.model import Limits
 from pixeltwin.pixel.answer import Answer
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.proxy.wire import (
@@ -31,6 +32,10 @@ from pixeltwin.proxy.wire import (
 
 class Front(Protocol):
     """Who answers the requests of the lane."""
+
+    @property
+    def limits(self) -> Limits:
+        """What a request may be from now on."""
 
     @property
     def is_draining(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Final
 from mitmproxy import ctx, http
 from mitmproxy.connection import Client
 
+from pixeltwin.config.model import Limits
 from pixeltwin.delivery.journal import State
 from pixeltwin.gateway import Doors, Handled
 from pixeltwin.pixel.answer import Answer, answer_hit
@@ -28,11 +29,18 @@ class LaneFront:
         self._going_on: set[str] = set()  # connections whose request was decided about, and goes on
 
     @property
+    def limits(self) -> Limits:
+        return self.doors.gateway.config.server.limits if self.doors else Limits()
+
+    @property
     def is_draining(self) -> bool:
         return False  # whoever comes after us in a reload takes the connections over
 
     def takes(self, method: str, path: str) -> bool:
-        return self.doors is not None and (path in hit_paths(self.doors) or self.doors.gateway.routes.posts(path))
+        if self.doors is None:
+            return False
+        routes = self.doors.gateway.routes
+        return is_hit_path(path, routes.hits) or routes.posts(path)
 
     async def answer(self, request: HitRequest) -> Answer | None:
         try:
@@ -60,15 +68,15 @@ class LaneFront:
             return None
         if not ctx.options.keep_host_header:  # mitmproxy's own layer would have overwritten it
             request = replace(request, host="")
-        if request.path not in hit_paths(doors) or request.method not in flows.METHODS:
+        if not is_hit_path(request.path, doors.gateway.routes.hits) or request.method not in flows.METHODS:
             return await doors.answer(request)
         handled = await doors.gateway.handle(request)
         return None if goes_on(handled) else answer_hit(handled.admission.hit, handled.admission.cookies)
 
 
-def hit_paths(doors: Doors) -> Collection[str]:
-    """Where browsers send hits through mitmproxy."""
-    return (*doors.gateway.routes.hits, *SANDBOX_PATHS)
+def is_hit_path(path: str, hits: Collection[str]) -> bool:
+    """Whether browsers send hits there through mitmproxy; `hits` are the config's paths."""
+    return path in hits or path in SANDBOX_PATHS
 
 
 def goes_on(handled: Handled) -> bool:

@@ -16,7 +16,6 @@ from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import events, layer, layers, mode_specs, tunnel
 from mitmproxy.proxy.context import Context
 
-from pixeltwin.config.model import Limits
 from pixeltwin.proxy.flow_lane import FlowLane
 from pixeltwin.proxy.hit_lane import Front, Handed, HitLane, Overdue
 from pixeltwin.proxy.wire import RequestReader
@@ -32,9 +31,8 @@ HEADROOM: Final = 1 << 20  # bytes; above it a body is answered 413, below it an
 class Lanes:
     """Puts connections of reverse mode into lanes. As an addon, its place is before mitmproxy's own NextLayer."""
 
-    def __init__(self, front: Front, limits: Limits, lane: Literal["fast", "flows"]) -> None:
+    def __init__(self, front: Front, lane: Literal["fast", "flows"]) -> None:
         self._front = front
-        self._limits = limits
         self._kind = FlowLane if lane == "flows" else HitLane
         self._lanes: WeakSet[HitLane] = WeakSet()
         self._tasks: set[asyncio.Task[None]] = set()  # asyncio itself holds tasks weakly
@@ -64,7 +62,7 @@ class Lanes:
         return stack[0]
 
     def _lane(self, context: Context) -> HitLane:
-        limits = self._limits
+        limits = self._front.limits
         largest = max(limits.body, limits.ingest_body)
         reader = RequestReader(max_head=limits.url + HEADERS, max_body=largest + HEADROOM)
         lane = self._kind(context, self._front, reader, self._deliver)
@@ -85,7 +83,7 @@ class Lanes:
         """End what takes too long to arrive: mitmproxy's own time-out is put off by every byte."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
-            latest = time.monotonic() - self._limits.read_timeout
+            latest = time.monotonic() - self._front.limits.read_timeout
             for lane in self._overdue(latest):
                 self._deliver(lane.context.client, Overdue())
 
