@@ -9,10 +9,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-import orjson
-
 from pixeltwin.admin.records import masked
 from pixeltwin.delivery.outbox import Letter, Park, Waiting
+from pixeltwin.gateway.items import content_of
 
 OWN: Final = ("rules", "late", "notes", "config", "consent", "test_event_code", "record_id")  # of a draft, shown
 MOST_PARAMETERS: Final = 1000
@@ -66,7 +65,7 @@ class PixelLine:
 
 def entry(item: Letter | Waiting, *, full: bool) -> dict[str, Any]:
     """The item or letter; only a `full` one has its event, as Meta would get it without look-ups."""
-    content = _content(item.payload)
+    content = content_of(item.payload)
     told = {
         "state": _state(item),
         "seq": item.seq,
@@ -90,14 +89,6 @@ def _state(item: Letter | Waiting) -> str:
     if isinstance(item, Letter):
         return "expired" if item.is_expired else "dead"
     return "held" if item.held else "retrying" if item.attempts or item.last_reason else "ready"
-
-
-def _content(payload: bytes) -> Mapping[str, Any]:
-    try:
-        found = orjson.loads(payload)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _event(content: Mapping[str, Any]) -> Any:

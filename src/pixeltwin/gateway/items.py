@@ -6,8 +6,10 @@ copy from a browser, it has the seven days that Meta takes events for.
 
 import hashlib
 import math
-from collections.abc import Iterator
-from typing import Final, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal
+
+import orjson
 
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.capi.validate import MAX_AGE, MAX_AGE_IN_STORE
@@ -71,6 +73,15 @@ def twin_item(
         priority=_priority(draft.event.event_name),
         deadline=min(too_old_at(draft.event), seen_at + REPEATABLE),
     )
+
+
+def content_of(payload: bytes) -> Mapping[str, Any]:
+    """What an item's payload says by name, a draft or a browser's copy; nothing for one that cannot be read."""
+    try:
+        found = orjson.loads(payload)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def too_old_at(event: ServerEvent) -> float:

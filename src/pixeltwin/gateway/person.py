@@ -16,6 +16,7 @@ from pixeltwin.capi.normalize import hashes
 from pixeltwin.delivery.journal import Record
 from pixeltwin.enrich.memory import needles
 from pixeltwin.enrich.source import Profile
+from pixeltwin.gateway.items import content_of
 from pixeltwin.pixel.hit import Limits, PixelHit, parse_hit
 from pixeltwin.pixel.request import HitRequest
 
@@ -38,7 +39,7 @@ class Person:
 
     def is_in(self, payload: bytes) -> bool:
         """Whether the stored draft or browser's copy is about the person."""
-        return self._has_hash(payload) or (self._may_have_key(payload) and self._has_key(_content(payload)))
+        return self._has_hash(payload) or (self._may_have_key(payload) and self._has_key(content_of(payload)))
 
     def is_shown_in(self, record: Record) -> bool:
         """Whether the journal's record has one of the hashes."""
@@ -83,7 +84,7 @@ def bare(values: Iterable[str]) -> Iterable[str]:
 
 def twin_of(payload: bytes) -> tuple[Leg | None, str]:
     """Of a draft, what its browser's copy is found by, and the journal's record; of anything else nothing."""
-    draft = _content(payload)
+    draft = content_of(payload)
     event = draft.get("event")
     if not isinstance(event, dict):
         return None, ""
@@ -93,7 +94,7 @@ def twin_of(payload: bytes) -> tuple[Leg | None, str]:
 
 def is_copy_of(legs: Collection[Leg], pixel_id: str, payload: bytes) -> bool:
     """Whether it is the browser's copy of one of these hits."""
-    kept = _content(payload)
+    kept = content_of(payload)
     if "query" not in kept or not any(pixel_id == pixel for pixel, _ in legs):
         return False
     request = HitRequest(
@@ -108,11 +109,3 @@ def is_copy_of(legs: Collection[Leg], pixel_id: str, payload: bytes) -> bool:
     )
     hit = parse_hit(request, Limits())
     return isinstance(hit, PixelHit) and (pixel_id, hit.event_id) in legs
-
-
-def _content(payload: bytes) -> Mapping[str, Any]:
-    try:
-        found = orjson.loads(payload)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
