@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+# Where the environment keeps Python from remembering what it compiled, most of every start would be compiling again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """On CI nothing may be skipped: `.ci/run` installs every server and browser."""

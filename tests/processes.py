@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +18,6 @@ BIN = Path(sys.executable).parent
 TOKEN, UID_KEY = "a-token-of-the-test", "a-key-of-the-test"
 PATIENCE = float(os.environ.get("PIXELTWIN_PATIENCE", "20"))  # seconds; more on a machine that has much else to do
 GIVEN: set[int] = set()
-# Most of a start is compiling what is imported, where the environment keeps Python from remembering that.
-COMPILED = {
-    "PYTHONDONTWRITEBYTECODE": "",
-    "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "pixeltwin-tests-pycache"),
-}
 
 
 def free_port() -> int:
@@ -70,7 +64,7 @@ def started(
     patience: float = PATIENCE,
 ) -> Iterator[Process]:
     """The program, once its port answers; killed at the end if it still runs. A gateway is one process unless told."""
-    given = {**COMPILED, "SHOP_TOKEN": TOKEN, "UID_KEY": UID_KEY, "PIXELTWIN_WORKERS": "1"}
+    given = {"SHOP_TOKEN": TOKEN, "UID_KEY": UID_KEY, "PIXELTWIN_WORKERS": "1"}
     environment = {**os.environ, **given, **(env or {})}
     with log.open("ab") as output:
         popen = subprocess.Popen(list(map(str, command)), stdout=output, stderr=output, env=environment, cwd=ROOT)

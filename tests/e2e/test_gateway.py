@@ -16,22 +16,9 @@ GIF = b"GIF89a"
 
 
 @pytest.fixture(scope="module")
-def one_meta(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Meta]:
-    with sandbox(tmp_path_factory.mktemp("meta")) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, one_meta: Meta) -> Iterator[Gateway]:
     with gateway(tmp_path_factory.mktemp("gateway"), one_meta.url) as started:
         yield started
-
-
-@pytest.fixture
-def meta(one_meta: Meta) -> Meta:
-    """The sandbox, with nothing seen."""
-    one_meta.forget()
-    return one_meta
 
 
 def now_query(ev: str = "PageView", **parameters: str) -> str:

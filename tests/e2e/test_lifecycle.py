@@ -22,7 +22,6 @@ from tests.processes import (
     Meta,
     free_port,
     gateway,
-    sandbox,
     started,
     until,
     write_config,
@@ -36,12 +35,6 @@ from pixeltwin.sandbox.server import serving
 
 RULE = "rules: [{ name: no-contacts, match: { event: Contact }, then: { drop: twin } }]\n"
 BAD = "pixel: []\n"
-
-
-@pytest.fixture(scope="module")
-def one_meta(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Meta]:
-    with sandbox(tmp_path_factory.mktemp("meta")) as running:
-        yield running
 
 
 @pytest.fixture

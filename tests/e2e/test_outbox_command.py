@@ -5,13 +5,11 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 from tests.factories import PIXEL, UA, hit_query
-from tests.processes import BIN, TOKEN, UID_KEY, Gateway, Meta, gateway, sandbox, until, write_config
+from tests.processes import BIN, TOKEN, UID_KEY, Gateway, Meta, gateway, until, write_config
 
 from pixeltwin.capi.event import ServerEvent, UserData
 from pixeltwin.delivery.outbox import NewItem, Refused
@@ -20,18 +18,6 @@ from pixeltwin.outboxes import sqlite
 
 API = "conversions_api"
 HOLD = "consent: { everyone: { read: [{ cookie: ads, granted: [yes], denied: [no] }], unknown: hold 10m } }"
-
-
-@pytest.fixture(scope="module")
-def one_meta(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Meta]:
-    with sandbox(tmp_path_factory.mktemp("meta")) as started:
-        yield started
-
-
-@pytest.fixture
-def meta(one_meta: Meta) -> Meta:
-    one_meta.forget()
-    return one_meta
 
 
 def cli(*arguments: object) -> tuple[int, str, str]:

@@ -13,24 +13,12 @@ from urllib.parse import quote
 import httpx
 import pytest
 from tests.factories import PIXEL, UA, hit_query
-from tests.processes import UID_KEY, Gateway, Meta, free_port, gateway, sandbox, until
+from tests.processes import UID_KEY, Gateway, Meta, free_port, gateway, until
 
 FBP = "fb.1.1795461138686.4711"
 EMAIL, PHONE, NAME = "canary.person@example.org", "+4915112345678", "Canarienne"
 # as Meta documents it: trim, lower-case; digits with the country code; lower-case
 EM, PH, FN = (hashlib.sha256(text.encode()).hexdigest() for text in (EMAIL, "4915112345678", NAME.lower()))
-
-
-@pytest.fixture(scope="module")
-def one_meta(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Meta]:
-    with sandbox(tmp_path_factory.mktemp("meta")) as started:
-        yield started
-
-
-@pytest.fixture
-def meta(one_meta: Meta) -> Meta:
-    one_meta.forget()
-    return one_meta
 
 
 def hit(running: Gateway, ev: str = "PageView", *, cookies: str = "", fbp: str = FBP, **parameters: str) -> int:
