@@ -14,13 +14,12 @@ from typing import Final
 
 import typer
 
-from pixeltwin import kinds
 from pixeltwin.cli.outbox_access import by_gateway, opened
 from pixeltwin.config import Config, load_config
 from pixeltwin.enrich.source import Source
 from pixeltwin.errors import UnreachableError
 from pixeltwin.gateway.forgetting import Forgotten, Keepers, forget
-from pixeltwin.gateway.line import open_memory
+from pixeltwin.gateway.line import open_memory, open_source
 
 AGAIN: Final = 10.0  # seconds until what was on its way to Meta has got there or come back, nearly always
 PLACES: Final[Mapping[str, str]] = {
@@ -100,9 +99,9 @@ async def _forgotten_here(config: Config, keys: Collection[str], source: str | N
 async def _sources(config: Config, stack: AsyncExitStack) -> dict[str, Source]:
     """The sources that can be opened; of one that cannot, the customers' hashes are not learnt."""
     sources: dict[str, Source] = {}
-    for name, settings in config.sources.items():
+    for name in config.sources:
         try:
-            sources[name] = kinds.module_of(settings).open_source(settings, config.base)
+            sources[name] = open_source(name, config)
         except OSError as error:
             typer.echo(f"source {name}: {error}", err=True)
         else:

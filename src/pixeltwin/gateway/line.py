@@ -60,7 +60,7 @@ async def open_line(config: Config, relay: Relay, *, before: Line) -> Line:
     made = replace(closed_line(config, relay), sources=dict[str, Source]())
     try:
         for name in config.sources:
-            made.sources[name] = _kept_source(name, config, before) or _open_source(name, config)
+            made.sources[name] = _kept_source(name, config, before) or open_source(name, config)
         return replace(made, memory=_kept_memory(config, before) or await open_memory(config))
     except BaseException:
         await close_line(made, but=before)
@@ -81,10 +81,11 @@ def _closers(line: Line) -> list[Source | Memory]:
 
 def open_sources(config: Config) -> dict[str, Source]:
     """The config's sources by name. Raises `OSError` when one cannot be used."""
-    return {name: _open_source(name, config) for name in config.sources}
+    return {name: open_source(name, config) for name in config.sources}
 
 
-def _open_source(name: str, config: Config) -> Source:
+def open_source(name: str, config: Config) -> Source:
+    """The config's source of that name. Raises `OSError` when it cannot be used."""
     settings = _settings_of(name, config)
     source: Source = kinds.module_of(settings).open_source(settings, config.base)
     return source
