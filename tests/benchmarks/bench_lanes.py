@@ -4,16 +4,22 @@
 
 The servers have one core, wrk, the upstream and Meta the other. All servers run at once, and are asked in turn, window
 by window: the figures are medians, the ratios are of the same minutes. A hit is the pixel's GET of some 620 bytes of
-query with 15 headers of a browser, each with an id, a page, a browser and an address of its own.
+query with 15 headers of a browser, each with an id, a page, a browser and an address of its own, and the signed cookie
+of one of 100,000 customers.
 
 The lanes are measured while Meta is away, so that twins wait in the outbox, but for the rows that say `delivered`:
-those are charged until Meta has everything. CPU a hit is that of all of the server's processes. The ratios are of it,
-as others may use the cores too: how many hits are answered in the CPU time of one of bare mitmdump's, or uvicorn's.
-Needs wrk; the Node peer needs npm. Reports, asserts nothing.
+those are charged until Meta has everything. What an enrichment adds is between two of those: the cookie is verified,
+and ten fields of its customer are joined, hashed by the embedded store long before, or as they come from PostgreSQL.
+
+CPU a hit is that of all of the server's processes, PostgreSQL's own not among them. The ratios are of it, as others may
+use the cores too: how many hits are answered in the CPU time of one of bare mitmdump's, or uvicorn's. Needs wrk; the
+Node peer needs npm. Reports, asserts nothing.
 """
 
 import argparse
 import asyncio
+import hashlib
+import hmac
 import os
 import re
 import shutil
@@ -22,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +38,13 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from tests.benchmarks.bench_enrich import CUSTOMERS, FIELDS, customers, write
 from tests.factories import PIXEL
 from tests.processes import BIN, Process, free_port, started
+from tests.sources.postgres import fill_table, postgres
+
+from pixeltwin.sources.embedded.importing import import_customers
+from pixeltwin.sources.embedded.store import Store
 
 HERE: Final = Path(__file__).parent
 SERVER, LOAD = "0", "1"  # cores
@@ -48,12 +59,12 @@ server: {{ listen: "127.0.0.1:{port}", public_hosts: [px.shop.example], trusted_
 meta: {{ graph: "{graph}", pixel: "{graph}" }}
 pixels: [{{ name: shop, id: "{pixel}", access_token: "${{SHOP_TOKEN}}", relay: {relay}, enrich: [{enrich}] }}]
 outbox: {{ {outbox} }}
-elements: {{ customer_id: {{ cookie: session, trust: unsafe }} }}
-sources: {{ customers: {{ kind: csv, path: customers.csv, key: customer_id, map: {{ em: email, ph: phone }} }} }}
+elements: {{ customer_id: {{ signed_cookie: uid, key: "${{UID_KEY}}" }} }}
+sources: {{ {sources} }}
 admin: null
 rules:{rules}
 """
-CUSTOMERS: Final = "customer_id,email,phone\n4f1c9a7e2b,jane@example.com,+49 30 901820\n"
+KEY: Final = "a-key-that-signs-cookies"
 ONE_RULE: Final = """
   - { name: source, match: { event: Purchase }, then: { custom_data: { json: { channel: web } } } }"""
 OTHER_RULES: Final = "".join(
@@ -95,12 +106,28 @@ async def meta(port: int) -> None:
 
 
 @dataclass(frozen=True)
+class Around:
+    """What is around the servers: Meta's address, the shop's signed cookies and its customers, by kind of source."""
+
+    graph: str
+    cookies: Path
+    sources: Mapping[str, str]
+
+
+type Command = Callable[[Path, int, Around], Sequence[str | Path]]
+
+
+@dataclass(frozen=True)
 class Subject:
-    """A server to measure. `command` makes its files in the folder and answers its command line."""
+    """A server to measure. `command` makes its files in the folder and answers its command line.
+
+    `source` is the kind of source that it asks about customers.
+    """
 
     name: str
-    command: Callable[[Path, int, str], Sequence[str | Path]]
+    command: Command
     delivers: bool = False
+    source: str = ""
 
 
 def pixeltwin(
@@ -108,19 +135,19 @@ def pixeltwin(
     outbox: str = "kind: sqlite, path: outbox.db",
     rules: str = " []",
     relay: str = "none",
-    enrich: str = "",
+    source: str = "",
     delivers: bool = False,
-) -> Callable[[Path, int, str], Sequence[str | Path]]:
-    def command(folder: Path, port: int, graph: str) -> Sequence[str | Path]:
-        (folder / "customers.csv").write_text(CUSTOMERS)
+) -> Command:
+    def command(folder: Path, port: int, around: Around) -> Sequence[str | Path]:
         config = folder / "pixeltwin.yaml"
         config.write_text(
             CONFIG.format(
                 port=port,
-                graph=graph if delivers else NOBODY,
+                graph=around.graph if delivers else NOBODY,
                 pixel=PIXEL,
                 relay=relay,
-                enrich=enrich,
+                enrich="customers" if source else "",
+                sources=f"customers: {around.sources[source]}" if source else "",
                 outbox=outbox,
                 rules=rules,
             )
@@ -130,25 +157,25 @@ def pixeltwin(
     return command
 
 
-def mitmdump(folder: Path, port: int, graph: str) -> Sequence[str | Path]:
+def mitmdump(folder: Path, port: int, around: Around) -> Sequence[str | Path]:
     options = ("--set", f"confdir={folder}", "--set", "connection_strategy=lazy")
-    return (BIN / "mitmdump", "-q", "--mode", f"reverse:{graph}@127.0.0.1:{port}", *options)
+    return (BIN / "mitmdump", "-q", "--mode", f"reverse:{around.graph}@127.0.0.1:{port}", *options)
 
 
-def uvicorn(folder: Path, port: int, graph: str) -> Sequence[str | Path]:
+def uvicorn(folder: Path, port: int, around: Around) -> Sequence[str | Path]:
     (folder / "hello.py").write_text(HELLO)
     options = ("--http", "httptools", "--no-access-log", "--log-level", "warning", "--app-dir", folder)
     return (BIN / "uvicorn", "hello:app", "--port", str(port), *options)
 
 
-def collector(folder: Path, port: int, graph: str) -> Sequence[str | Path]:
+def collector(folder: Path, port: int, around: Around) -> Sequence[str | Path]:
     packages = ("express", "facebook-nodejs-business-sdk")
     modules = Path(tempfile.gettempdir()) / "pixeltwin-bench-npm"  # fetched once, never committed
     if not all((modules / "node_modules" / package).exists() for package in packages):
         modules.mkdir(exist_ok=True)
         command = ["npm", "install", "--no-audit", "--no-fund", "--silent", "--prefix", str(modules), *packages]
         subprocess.run(command, check=True, timeout=100)
-    return ("node", HERE / "collector.cjs", modules, str(port), graph)
+    return ("node", HERE / "collector.cjs", modules, str(port), around.graph)
 
 
 FAST: Final = "fast, 1 rule"
@@ -163,7 +190,10 @@ SUBJECTS: Final = (
     Subject("fast, 100 rules", pixeltwin(rules=ONE_RULE + OTHER_RULES)),
     Subject("fast, 1 rule, relayed later", pixeltwin(rules=ONE_RULE, relay="background")),
     Subject("fast, 1 rule, delivered", pixeltwin(rules=ONE_RULE, delivers=True), delivers=True),
-    Subject("fast, enriched, delivered", pixeltwin(rules=ONE_RULE, enrich="customers", delivers=True), delivers=True),
+    *(
+        Subject(f"fast, {kind}, delivered", pixeltwin(rules=ONE_RULE, source=kind, delivers=True), True, kind)
+        for kind in ("embedded", "PostgreSQL")
+    ),
     Subject("express and Meta's Node SDK", collector, delivers=True),
 )
 LOADS: Final = ((32, KEEP_ALIVE), (256, KEEP_ALIVE), (1000, KEEP_ALIVE), (32, "close"))
@@ -223,22 +253,58 @@ def wait_until_delivered(graph: str) -> None:
         time.sleep(1.0)
 
 
-def loaded(port: int, connections: int, connection: str, seconds: float) -> tuple[int, float, float, float, int]:
+def loaded(
+    port: int, connections: int, connection: str, seconds: float, around: Around
+) -> tuple[int, float, float, float, int]:
     """Hits that were answered, seconds, p50 and p99 in ms, and answers that were none."""
     command = ["taskset", "-c", LOAD, "wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "10s"]
-    command += ["-s", str(HERE / "hits.lua"), f"http://127.0.0.1:{port}", "--", connection]
+    command += ["-s", str(HERE / "hits.lua"), f"http://127.0.0.1:{port}", "--", connection, str(around.cookies)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     hits, micros, p50, p99, errors = map(int, re.search(r"RESULT (.*)", said)[1].split())
     return hits, micros / 1e6, p50 / 1e3, p99 / 1e3, errors
 
 
-def measure(running: Running, connections: int, connection: str, seconds: float, graph: str) -> Window:
+def measure(running: Running, connections: int, connection: str, seconds: float, around: Around) -> Window:
     before = cpu_seconds(running.process)
-    hits, took, p50, p99, errors = loaded(running.port, connections, connection, seconds)
+    hits, took, p50, p99, errors = loaded(running.port, connections, connection, seconds, around)
     if running.subject.delivers:
-        wait_until_delivered(graph)
+        wait_until_delivered(around.graph)
     cpu = (cpu_seconds(running.process) - before) / max(1, hits) * 1e6
     return Window(hits / took, p50, p99, cpu, rss_mib(running.process), errors)
+
+
+def signed_cookie(number: int) -> str:
+    signed = f"cust-{number}.{int(time.time()) + 86_400}"
+    return f"uid={signed}.{hmac.digest(KEY.encode(), f'uid={signed}'.encode(), hashlib.sha256).hex()}"
+
+
+def embedded(folder: Path) -> str:
+    """A source with the customers in a store of its own."""
+    write(folder / "crm.csv", CUSTOMERS)
+    store = Store(folder / "customers.db")
+    import_customers(folder / "crm.csv", store, key=("customer_id",))
+    store.close()
+    return f"{{ kind: embedded, key: customer_id, path: {folder / 'customers.db'} }}"
+
+
+def in_postgres(dsn: str) -> str:
+    """A source with the customers in a table; the DSN is an environment variable's, as a secret's has to be."""
+    os.environ["CRM_DSN"] = dsn
+    asyncio.run(fill_table(dsn, "customers", dict(customers(CUSTOMERS))))
+    query = f"SELECT id, {', '.join(FIELDS)} FROM customers WHERE id IN :keys"  # noqa: S608 - made of constants
+    return f'{{ kind: sql, key: customer_id, url: "${{CRM_DSN}}", query: "{query}", cache: null }}'
+
+
+def surroundings(graph: str, subjects: Sequence[Subject], stack: ExitStack) -> Around:
+    """What the subjects need around them."""
+    folder, kinds = Path(stack.enter_context(tempfile.TemporaryDirectory())), {it.source for it in subjects}
+    (folder / "cookies").write_text("\n".join(map(signed_cookie, range(CUSTOMERS))))
+    sources = {}
+    if "embedded" in kinds:
+        sources["embedded"] = embedded(folder)
+    if "PostgreSQL" in kinds:
+        sources["PostgreSQL"] = in_postgres(stack.enter_context(postgres()))
+    return Around(graph, folder / "cookies", sources)
 
 
 @contextmanager
@@ -251,18 +317,18 @@ def stub() -> Iterator[str]:
             yield f"http://127.0.0.1:{port}"
 
 
-def start(subject: Subject, graph: str, stack: ExitStack) -> Running | None:
+def start(subject: Subject, around: Around, stack: ExitStack) -> Running | None:
     """The subject's server until the stack ends; None where this machine cannot run it."""
     folder, port = Path(stack.enter_context(tempfile.TemporaryDirectory())), free_port()
     try:
-        command = subject.command(folder, port, graph)
+        command = subject.command(folder, port, around)
     except (OSError, subprocess.SubprocessError) as error:
         print(f"{subject.name} is left out: {error}")
         return None
     pinned = ("taskset", "-c", SERVER, *command)
-    compiled = {"PYTHONDONTWRITEBYTECODE": ""}  # else mitmproxy takes a second and a half more to start
-    process = stack.enter_context(started(*pinned, log=folder / "log", port=port, env=compiled))
-    loaded(port, 32, KEEP_ALIVE, 1)  # warm
+    env = {"PYTHONDONTWRITEBYTECODE": "", "UID_KEY": KEY}  # without bytecode mitmproxy starts a second and a half later
+    process = stack.enter_context(started(*pinned, log=folder / "log", port=port, env=env))
+    loaded(port, 32, KEEP_ALIVE, 1, around)  # warm
     return Running(subject, port, process)
 
 
@@ -301,13 +367,13 @@ def main() -> None:
     windows, seconds, loads = (1, 1.0, LOADS[:1]) if asked.quick else (asked.windows, asked.seconds, LOADS)
     subjects = [it for it in SUBJECTS if not asked.only or any(word in it.name for word in asked.only)]
     with ExitStack() as stack:
-        graph = stack.enter_context(stub())
-        running = [it for subject in subjects if (it := start(subject, graph, stack))]
+        around = surroundings(stack.enter_context(stub()), subjects, stack)
+        running = [it for subject in subjects if (it := start(subject, around, stack))]
         for load in loads:
             for _ in range(windows):
                 for it in running:
                     if load == LOADS[0] or it.subject.name in EVERYWHERE:
-                        it.windows.setdefault(load, []).append(measure(it, *load, seconds, graph))
+                        it.windows.setdefault(load, []).append(measure(it, *load, seconds, around))
         shown(running)
     print(f"\nmedians of {windows} windows of {seconds:.0f} s; load of the machine {os.getloadavg()[1]:.1f}")
 

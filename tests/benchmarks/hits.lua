@@ -1,8 +1,9 @@
--- Hits as the pixel sends them, each with an id of its own. wrk … -- connection
--- `connection`: what the Connection header says: keep-alive or close.
+-- Hits as the pixel sends them, each with an id of its own. wrk … -- connection [cookies]
+-- `connection`: what the Connection header says: keep-alive or close. `cookies`: a file of customers' cookies, of which
+-- each hit has another.
 
 local began, run = os.time() * 1000, tostring(os.time()) .. tostring({}):sub(-6)
-local count, connection = 0, "keep-alive"
+local count, connection, cookies = 0, "keep-alive", { "session=4f1c9a7e2b" }
 
 local query = "&rl=https%3A%2F%2Fwww.shop.example%2Fcheckout&if=false&cd[value]=129.90&cd[currency]=EUR"
   .. "&cd[content_ids]=%5B%22SKU-1001%22%2C%22SKU-2044%22%5D&cd[content_type]=product&cd[num_items]=2"
@@ -29,6 +30,12 @@ local headers = {
 }
 
 function init(args)
+  if args[2] then
+    cookies = {}
+    for line in io.lines(args[2]) do
+      cookies[#cookies + 1] = line
+    end
+  end
   headers = " HTTP/1.1" .. table.concat(headers, "\r\n") .. (args[1] or connection)
 end
 
@@ -37,7 +44,7 @@ function request()
   local browser = "fb.1." .. began .. "." .. 395508000000 + count
   local address = "84." .. math.floor(count / 62500) % 250 .. "." .. math.floor(count / 250) % 250 .. "." .. count % 250
   return "GET /tr/?id=1234567890123456&ev=Purchase&dl=" .. page .. count .. query .. "&eid=" .. run .. "." .. count
-    .. "&fbp=" .. browser .. headers .. "\r\nCookie: _fbp=" .. browser .. "; session=4f1c9a7e2b; consent=1"
+    .. "&fbp=" .. browser .. headers .. "\r\nCookie: _fbp=" .. browser .. "; consent=1; " .. cookies[count * 7919 % #cookies + 1]
     .. "\r\nX-Forwarded-For: " .. address .. "\r\n\r\n"
 end
 
