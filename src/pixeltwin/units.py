@@ -1,20 +1,29 @@
-"""Durations (`10s`) and sizes (`256KiB`) as people write them; plain seconds and bytes in the code."""
+"""Durations (`10s`), sizes (`256KiB`) and rates (`20/s`) as people write them; plain seconds and bytes in the code."""
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 # In seconds and in bytes, biggest first: the first unit that divides a number is the one it is written in.
 DURATIONS: Final = {"d": 86_400.0, "h": 3_600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+PERIODS: Final = {"/h": 3600.0, "/m": 60.0, "/s": 1.0}
 SIZES: Final = {"GiB": 1 << 30, "GB": 10**9, "MiB": 1 << 20, "MB": 10**6, "KiB": 1 << 10, "KB": 10**3, "B": 1}
 
 # what people write, as a pattern
 DURATION: Final = rf"0*[1-9][0-9]*({'|'.join(DURATIONS)})"
+RATE: Final = rf"0*[1-9][0-9]*({'|'.join(PERIODS)})"
 SIZE: Final = rf"0*[1-9][0-9]*({'|'.join(SIZES)})"
 
-_AMOUNT: Final = re.compile(r"([0-9]{1,12})([A-Za-z]+)")
+_AMOUNT: Final = re.compile(r"([0-9]{1,12})(/?[A-Za-z]+)")
+
+
+class Rate(NamedTuple):
+    """So many in a period of so many seconds."""
+
+    number: int
+    period: float
 
 
 def wrong(remedy: str) -> PydanticCustomError:
@@ -34,6 +43,12 @@ def parse_size(value: Any) -> int:
     return number * SIZES[unit]
 
 
+def parse_rate(value: Any) -> Rate:
+    """A rate from text such as `20/s`, `600/m` or `5000/h`."""
+    number, unit = _amount(value, PERIODS, "a rate (so many in a second, minute or hour: /s, /m or /h), such as 600/m")
+    return Rate(number, PERIODS[unit])
+
+
 def duration_text(seconds: float) -> str:
     """The shortest text that `parse_duration` reads as these seconds, to the millisecond."""
     milliseconds = round(seconds * 1000)
@@ -47,6 +62,11 @@ def duration_text(seconds: float) -> str:
 def size_text(size: int) -> str:
     """The shortest text that `parse_size` reads as these bytes."""
     return next(f"{size // step}{unit}" for unit, step in SIZES.items() if size % step == 0)
+
+
+def rate_text(rate: Rate) -> str:
+    """The text that `parse_rate` reads as this rate."""
+    return f"{rate.number}{next(unit for unit, period in PERIODS.items() if period == rate.period)}"
 
 
 def _amount(value: Any, units: dict[str, Any], expected: str) -> tuple[int, str]:
@@ -69,3 +89,4 @@ Duration = Annotated[
     PlainSerializer(duration_text, when_used="json"),
 ]
 Size = Annotated[int, BeforeValidator(parse_size, text_type(SIZE)), PlainSerializer(size_text, when_used="json")]
+RateText = Annotated[Rate, BeforeValidator(parse_rate, text_type(RATE)), PlainSerializer(rate_text, when_used="json")]

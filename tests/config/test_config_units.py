@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from pixeltwin.config.units import DURATIONS, SIZES, duration_text, parse_duration, parse_size, size_text
+from pixeltwin.config.units import (
+    DURATIONS,
+    SIZES,
+    duration_text,
+    parse_duration,
+    parse_rate,
+    parse_size,
+    rate_text,
+    size_text,
+)
 
 AMOUNTS = st.integers(1, 10**6)
 
@@ -22,6 +31,18 @@ def test_duration_is_read_as_seconds(text, seconds):
 )
 def test_size_is_read_as_bytes(text, size):
     assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(("text", "rate"), [("20/s", (20, 1.0)), ("600/m", (600, 60.0)), ("5000/h", (5000, 3600.0))])
+def test_rate_is_read_as_a_number_in_seconds(text, rate):
+    assert parse_rate(text) == rate
+    assert rate_text(parse_rate(text)) == text
+
+
+@pytest.mark.parametrize("value", ["", "20", 20, "20s", "20/d", "/s", "0/s", "2.5/s", "20/s/s", None])
+def test_what_is_no_rate_is_refused(value):
+    with pytest.raises(PydanticCustomError):
+        parse_rate(value)
 
 
 @given(AMOUNTS, st.sampled_from(sorted(DURATIONS)))

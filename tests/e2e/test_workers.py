@@ -146,6 +146,16 @@ def test_a_repeat_at_another_front_is_a_duplicate(running, meta):
     assert delivered(meta).count("repeated") == 1
 
 
+def test_a_rate_is_one_for_all_fronts(tmp_path, meta):
+    limits = ", limits: { rate_per_pixel: 20/h }"
+    with gateway(tmp_path, meta.url, server=limits, workers=2) as limited:
+        assert {hit(limited, f"rate-{number}") for number in range(CONNECTIONS)} == {200}
+        assert min(taken(limited)) > 0
+        assert until(lambda: metric(limited, "pixeltwin_hits_total") == CONNECTIONS)
+        too_many = metric(limited, 'pixeltwin_hits_total{outcome="skipped",pixel="shop",reason="rate_limited"}')
+    assert too_many == CONNECTIONS - 20
+
+
 def test_what_one_front_holds_another_front_s_yes_releases_each_time(running, meta):
     held = 'pixeltwin_outbox_events{destination="conversions_api",state="held"}'
     for number in range(12):

@@ -1,4 +1,4 @@
-"""A front process, which `pixeltwin run --workers` starts: `python -m pixeltwin.cli.front LANE SOCKET`."""
+"""A front process, which `pixeltwin run --workers` starts: `python -m pixeltwin.cli.front LANE SOCKET TABLE`."""
 
 import asyncio
 import signal
@@ -9,12 +9,13 @@ import typer
 
 from pixeltwin.cli.ending import finish
 from pixeltwin.gateway.front import Behind, Front
+from pixeltwin.gateway.throttle import Cells
 from pixeltwin.proxy.embedded import Embedded
 from pixeltwin.proxy.lanes import Lane
 from pixeltwin.telemetry import configure_logging
 
 
-async def run_front(lane: Lane, ours: socket.socket) -> int:
+async def run_front(lane: Lane, ours: socket.socket, cells: Cells) -> int:
     """Take hits until the back says that it is enough, or has gone, or SIGTERM does."""
     configure_logging()
     behind = Behind()
@@ -22,7 +23,7 @@ async def run_front(lane: Lane, ours: socket.socket) -> int:
     config = await behind.next_config()
     if config is None:
         return 1
-    gateway = Front(config, relay="background", behind=behind)
+    gateway = Front(config, relay="background", behind=behind, cells=cells)
     server = Embedded(gateway, lane, shared=True)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     following = asyncio.create_task(_follow(behind, gateway, server))
@@ -45,11 +46,11 @@ async def _follow(behind: Behind, gateway: Front, server: Embedded) -> None:
         server.stop()
 
 
-def main(lane: str, link: int) -> None:
-    """`link` is the number of this end of the link."""
+def main(lane: str, link: int, rates: int) -> None:
+    """`link` is the open file of this end of the link, `rates` that of the table of rates."""
     for number in (signal.SIGINT, signal.SIGHUP):  # a terminal sends them to all; the back acts on them
         signal.signal(number, signal.SIG_IGN)
-    finish(lambda: asyncio.run(run_front(cast("Lane", lane), socket.socket(fileno=link))))
+    finish(lambda: asyncio.run(run_front(cast("Lane", lane), socket.socket(fileno=link), Cells(rates))))
 
 
 if __name__ == "__main__":

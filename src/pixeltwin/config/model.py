@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from pydantic_core import PydanticCustomError
 
 from pixeltwin import kinds
-from pixeltwin.config.units import Duration, Size, wrong
+from pixeltwin.config.units import Duration, RateText, Size, wrong
 from pixeltwin.config.values import (
     BaseUrl,
     Count,
@@ -68,6 +68,9 @@ class Limits(Section):
     `body` and `url` are sizes, `params` is how many parameters it has, and `read_timeout` how long it takes to arrive.
     `ingest_body` is the size of a post of server events. `ack_deadline` is how long an answer waits for the outbox:
     then a hit is answered and kept all the same if that can be, and a post of server events is answered 503.
+
+    `rate_per_visitor` and `rate_per_pixel` are how many hits one public address, and one pixel, may bring; None: any
+    number. What is too many is answered like any hit, and goes nowhere. Server events are not counted.
     """
 
     body: Size = 256 << 10
@@ -76,6 +79,8 @@ class Limits(Section):
     params: Count = 1000
     read_timeout: Duration = 10.0
     ack_deadline: Duration = 0.25
+    rate_per_visitor: RateText | None = None
+    rate_per_pixel: RateText | None = None
 
 
 class Paths(Section):

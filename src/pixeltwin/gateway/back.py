@@ -32,7 +32,7 @@ class Back(Gateway):
 
     def __init__(self, config: Config, *, relay: Relay, count: int, command: Sequence[str]) -> None:
         super().__init__(config, relay=relay, journal=BackJournal())
-        self.fronts = Fronts(count, command, lambda number: Desk(str(number), self))
+        self.fronts = Fronts(count, command, lambda number: Desk(str(number), self), (self._cells.fd,))
 
     async def open(self) -> None:
         """As any gateway; then the fronts are started. Raises `OSError` also when one does not come to serve."""

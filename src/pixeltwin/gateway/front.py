@@ -19,6 +19,7 @@ from pixeltwin.gateway.gateway import FLUSH_SECONDS, STOP_SECONDS, Gateway
 from pixeltwin.gateway.items import Relay
 from pixeltwin.gateway.line import closed_line
 from pixeltwin.gateway.link import Kind, Link, Message, packed_item, packed_record
+from pixeltwin.gateway.throttle import Cells
 from pixeltwin.telemetry import RECORDS_LOST, log
 
 COUNT_SECONDS: Final = 0.25  # between two reports; what a front counts in its last one is lost when it is killed
@@ -28,8 +29,8 @@ MOST_BACKLOG: Final = 4 << 20  # bytes on the way to the back; above it no recor
 class Front(Gateway):
     """A gateway whose hits are kept by the back, `behind` it."""
 
-    def __init__(self, config: Config, *, relay: Relay, behind: "Behind") -> None:
-        super().__init__(config, relay=relay, senders=False, journal=FrontJournal(behind))
+    def __init__(self, config: Config, *, relay: Relay, behind: "Behind", cells: Cells) -> None:
+        super().__init__(config, relay=relay, senders=False, journal=FrontJournal(behind), cells=cells)
         self._behind = behind
         self._keeper.use(behind, behind)
 
@@ -38,7 +39,7 @@ class Front(Gateway):
 
     async def apply(self, config: Config) -> None:
         """Take another config from the next hit on."""
-        self._line = closed_line(config, self._relay)
+        self._line = closed_line(config, self._relay, self._cells)
 
     async def close(self, seconds: float = STOP_SECONDS) -> None:
         """Wait for what is being kept, then let go of the back."""

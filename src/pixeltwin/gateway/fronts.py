@@ -68,11 +68,16 @@ class Place:
 
 
 class Fronts:
-    """`command` starts a front; its end of the link follows. `desk_of` makes the other end for a place."""
+    """`command` starts a front; its end of the link follows, and the open files that all of them are `given`.
 
-    def __init__(self, count: int, command: Sequence[str], desk_of: Callable[[int], Desk]) -> None:
+    `desk_of` makes the other end for a place.
+    """
+
+    def __init__(
+        self, count: int, command: Sequence[str], desk_of: Callable[[int], Desk], given: Sequence[int] = ()
+    ) -> None:
         self._places = [Place(number) for number in range(count)]
-        self._command, self._desk_of = command, desk_of
+        self._command, self._desk_of, self._given = command, desk_of, given
 
     async def open(self, config: Config) -> None:
         """Start all of them. Raises `OSError` when one does not come to serve."""
@@ -137,7 +142,8 @@ class Fronts:
         ours, theirs = socket.socketpair()
         await asyncio.get_running_loop().create_unix_connection(lambda: desk.link, sock=ours)
         with theirs:
-            command, fds = (*self._command, str(theirs.fileno())), (theirs.fileno(),)
+            fds = (theirs.fileno(), *self._given)
+            command = (*self._command, *map(str, fds))
             process = await asyncio.create_subprocess_exec(*command, pass_fds=fds, stdin=asyncio.subprocess.DEVNULL)
         place.running = Running(process, desk)
         if not await place.running.take(config, seconds=STARTING):

@@ -26,6 +26,7 @@ from pixeltwin.gateway.items import Relay, items_of
 from pixeltwin.gateway.keeping import Keeper
 from pixeltwin.gateway.line import Line, close_line, closed_line, open_line
 from pixeltwin.gateway.routes import Routes
+from pixeltwin.gateway.throttle import Cells
 from pixeltwin.mirror import Admission, Decide, Draft, Ingested, Policy, admit, admit_ingest
 from pixeltwin.outboxes import open_outbox
 from pixeltwin.pixel.request import HitRequest
@@ -60,12 +61,19 @@ class Gateway:
     """
 
     def __init__(
-        self, config: Config, *, relay: Relay, senders: bool | None = None, journal: Journal | None = None
+        self,
+        config: Config,
+        *,
+        relay: Relay,
+        senders: bool | None = None,
+        journal: Journal | None = None,
+        cells: Cells | None = None,
     ) -> None:
         self.journal = journal or Journal()
         self._relay = relay
         self._is_sending = config.delivery.senders if senders is None else senders
-        self._line = closed_line(config, relay)
+        self._cells = cells or Cells()
+        self._line = closed_line(config, relay, self._cells)
         self._outbox: Outbox | None = None
         self._senders: Senders | None = None
         self._keeper = Keeper(self.journal)
@@ -79,7 +87,7 @@ class Gateway:
         try:
             self._outbox = await open_outbox(self.config.outbox, base=self.config.base)
             self._keeper.use(self._outbox, Consents(self._outbox))
-            self._line = await open_line(self.config, self._relay, before=self._line)
+            self._line = await open_line(self.config, self._relay, self._cells, before=self._line)
             self._send()
         except BaseException:
             await self.close()
@@ -93,7 +101,7 @@ class Gateway:
         has gone does nothing, a pixel's or a rule's token that has gone leaves the twin waiting.
         """
         async with self._changing:
-            before, line = self._line, await open_line(config, self._relay, before=self._line)
+            before, line = self._line, await open_line(config, self._relay, self._cells, before=self._line)
             if self._is_closing:
                 await close_line(line, but=before)
                 raise OSError("the gateway is being stopped")

@@ -14,6 +14,7 @@ from pixeltwin.enrich.source import Source
 from pixeltwin.gateway.items import Relay
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.routes import Routes, routes_of
+from pixeltwin.gateway.throttle import Cells
 from pixeltwin.kinds import KindSettings
 from pixeltwin.mapping.sessions import sessions_of
 from pixeltwin.mirror import Policy
@@ -42,11 +43,14 @@ class Line:
         return pixel.name if pixel else "other"
 
 
-def closed_line(config: Config, relay: Relay) -> Line:
-    """The config's line without its sources and its memory. `relay` is what pixels do that name none of their own."""
+def closed_line(config: Config, relay: Relay, cells: Cells) -> Line:
+    """The config's line without its sources and its memory. `relay` is what pixels do that name none of their own.
+
+    Hits are counted in the `cells`.
+    """
     return Line(
         config=config,
-        policy=policy_of(config),
+        policy=policy_of(config, cells),
         routes=routes_of(config),
         pixels={pixel.id: pixel for pixel in config.pixels},
         relays={pixel.id: pixel.relay or relay for pixel in config.pixels},
@@ -55,9 +59,9 @@ def closed_line(config: Config, relay: Relay) -> Line:
     )
 
 
-async def open_line(config: Config, relay: Relay, *, before: Line) -> Line:
+async def open_line(config: Config, relay: Relay, cells: Cells, *, before: Line) -> Line:
     """The config's line, with what it shares with the one `before`. Raises `OSError` when something cannot be used."""
-    made = replace(closed_line(config, relay), sources=dict[str, Source]())
+    made = replace(closed_line(config, relay, cells), sources=dict[str, Source]())
     try:
         for name in config.sources:
             made.sources[name] = _kept_source(name, config, before) or open_source(name, config)

@@ -1,13 +1,15 @@
 """What the config says about hits, as the pure code takes it."""
 
 from pixeltwin.config import Config, Pixel
+from pixeltwin.config.model import Limits as ServerLimits
+from pixeltwin.gateway.throttle import Cells, Throttle
 from pixeltwin.mirror import PixelPolicy, Policy, SourcePolicy
 from pixeltwin.pixel.hit import Limits
 from pixeltwin.rules.ruleset import RuleSet
 
 
-def policy_of(config: Config) -> Policy:
-    """The policy of a config."""
+def policy_of(config: Config, cells: Cells | None = None) -> Policy:
+    """The policy of a config. Without `cells` to count in, no hit is one too many."""
     limits = config.server.limits
     return Policy(
         pixels={pixel.id: _pixel_policy(pixel) for pixel in config.pixels},
@@ -17,6 +19,7 @@ def policy_of(config: Config) -> Policy:
         fbi_cookie=config.identity.fbi_cookie,
         set_cookies=config.identity.set_cookies,
         admits_origin=config.server.admits_origin,
+        is_one_too_many=throttle_of(limits, cells) if cells else None,
         elements=config.elements,
         country=config.geo.country,
         region=config.geo.region,
@@ -26,6 +29,13 @@ def policy_of(config: Config) -> Policy:
         rules=RuleSet(config.rules),
         config=config.digest,
     )
+
+
+def throttle_of(limits: ServerLimits, cells: Cells) -> Throttle | None:
+    """What counts hits; None where any number may come."""
+    if not (limits.rate_per_visitor or limits.rate_per_pixel):
+        return None
+    return Throttle(cells, per_visitor=limits.rate_per_visitor, per_pixel=limits.rate_per_pixel)
 
 
 def _pixel_policy(pixel: Pixel) -> PixelPolicy:

@@ -80,9 +80,7 @@ def admit(request: HitRequest, policy: Policy, *, record_id: str, random_below: 
     hit = parse_hit(request, policy.limits)
     if isinstance(hit, Skip):
         return Admission(skip=hit.reason)
-    if stranger := _stranger(hit, request, policy):
-        return Admission(hit=clean_hit(request, hit, policy.privacy).hit, skip=stranger)
-    return Arriving(hit, request, policy, random_below).admission(record_id)
+    return _turned_away(hit, request, policy) or Arriving(hit, request, policy, random_below).admission(record_id)
 
 
 def admit_openbridge(request: HitRequest, policy: Policy, *, record_id: str, random_below: RandomBelow) -> Admission:
@@ -90,8 +88,8 @@ def admit_openbridge(request: HitRequest, policy: Policy, *, record_id: str, ran
     post = parse_openbridge(request, policy.limits, policy.hash_values)
     if not isinstance(post, OpenBridgePost):
         return Admission(skip=post.reason)
-    if stranger := _stranger(post.hit, request, policy):
-        return Admission(hit=clean_hit(request, post.hit, policy.privacy).hit, skip=stranger)
+    if away := _turned_away(post.hit, request, policy):
+        return away
     arriving = Arriving(post.hit, request, policy, random_below, mapped=lambda event: with_every_hash(event, post))
     return replace(arriving.admission(record_id), relay=None, withheld=False)
 
@@ -289,8 +287,17 @@ def _place(hit: PixelHit, request: HitRequest, policy: Policy) -> Place:
     return Place((country or "").upper(), (region or "").upper())
 
 
+def _turned_away(hit: PixelHit, request: HitRequest, policy: Policy) -> Admission | None:
+    """The decision about a hit that nothing is to follow from."""
+    reason = _stranger(hit, request, policy)
+    if reason is None:
+        return None
+    shown = clean_hit(request, hit, policy.privacy).hit
+    return Admission(hit=shown, skip=reason, withheld=reason is Reason.RATE_LIMITED)
+
+
 def _stranger(hit: PixelHit, request: HitRequest, policy: Policy) -> Reason | None:
-    """Why a hit is none of ours: it is neither relayed nor mirrored, or anyone could use us as a relay."""
+    """Why a hit is none of ours, or one too many: it is neither relayed nor mirrored, or anyone could use us so."""
     pixel = policy.pixels.get(hit.pixel_id)
     if pixel is None:
         return Reason.UNKNOWN_PIXEL
@@ -298,6 +305,9 @@ def _stranger(hit: PixelHit, request: HitRequest, policy: Policy) -> Reason | No
         return Reason.FOREIGN_HOST
     if not _is_from_our_pages(request, policy):
         return Reason.FOREIGN_ORIGIN
+    is_one_too_many = policy.is_one_too_many
+    if is_one_too_many and is_one_too_many(hit.pixel_id, client_ip(request, policy.trusted_proxies)):
+        return Reason.RATE_LIMITED
     return None
 
 

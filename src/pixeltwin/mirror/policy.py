@@ -45,7 +45,10 @@ class SourcePolicy:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """Everything that decides about a hit. `config` names the config file that says so."""
+    """Everything that decides about a hit. `config` names the config file that says so.
+
+    `is_one_too_many` is asked, where it is there, about each hit's pixel and its visitor's public address.
+    """
 
     pixels: Mapping[str, PixelPolicy]
     limits: Limits = field(default_factory=Limits)
@@ -54,6 +57,7 @@ class Policy:
     fbi_cookie: bool = True
     set_cookies: bool = True
     admits_origin: Callable[[str], bool] = lambda origin: True
+    is_one_too_many: Callable[[str, str | None], bool] | None = None
     elements: Mapping[str, Element] = field(default_factory=dict)
     country: Element | None = None
     region: Element | None = None

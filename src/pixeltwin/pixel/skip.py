@@ -27,6 +27,7 @@ class Reason(StrEnum):
     NO_EVENT_NAME = "no_event_name"
     FOREIGN_HOST = "foreign_host"
     FOREIGN_ORIGIN = "foreign_origin"
+    RATE_LIMITED = "rate_limited"
     # policy
     AUTOMATIC_EVENT = "automatic_event"
     PRIVACY_SANDBOX_COPY = "privacy_sandbox_copy"
