@@ -3,9 +3,9 @@
     uv run --group dev python tests/benchmarks/bench_memory_use.py [--hits 200000] [--connections 20000] [--long]
 
 wrk (Debian's) sends hits of ever new browsers to a gateway that delivers to a stub: first over 32 connections that
-stay, then one connection a hit, then with the stub ended, so that everything waits in the outbox. RSS is read after
-every window; a phase's first windows are its warm-up. `--long`: 5 million hits and 200,000 connections. Reports,
-asserts nothing.
+stay, then one connection a hit, then with the stub ended, so that everything waits in the outbox. RSS is that of all of
+the gateway's processes, read after every window; a phase's first windows are its warm-up. `--long`: 5 million hits and
+200,000 connections. Reports, asserts nothing.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from typing import Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.benchmarks.bench_joined import STUB
+from tests.benchmarks.bench_lanes import rss_mib
 from tests.factories import PIXEL, UA
 from tests.processes import BIN, Process, free_port, started, write_config
 
@@ -43,12 +44,6 @@ end
 """
 
 
-def rss(process: Process) -> float:
-    """In MiB."""
-    status = Path(f"/proc/{process.popen.pid}/status").read_text()
-    return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) / 1024
-
-
 def windows(process: Process, port: int, script: Path, wanted: int) -> Iterator[tuple[int, float]]:
     """Send so many hits; after every window how many there were so far, and the memory."""
     sent = 0
@@ -58,7 +53,7 @@ def windows(process: Process, port: int, script: Path, wanted: int) -> Iterator[
         answered = int(re.findall(r"(\d+) requests in", told)[0])
         assert answered, process.output()
         sent += answered
-        yield sent, rss(process)
+        yield sent, rss_mib(process)
 
 
 def phase(name: str, process: Process, port: int, script: Path, wanted: int) -> None:
