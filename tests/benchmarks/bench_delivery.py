@@ -1,4 +1,4 @@
-"""How long a hit takes to Meta's 200, at 20, 200 and 2,000 hits/s, beside posting each event to Meta directly.
+"""How long a hit takes to its answer and to Meta's 200, at 20 to 2,000 hits/s, beside posting each event directly.
 
     uv run --group dev python tests/benchmarks/bench_delivery.py
 
@@ -6,9 +6,9 @@ Hits come as visitors do, at random (Poisson) and whether or not earlier ones we
 when it was due. Meta is a stub of this machine that answers after 80 ms. `run` is `pixeltwin run` as it is deployed,
 durable, with the browser's copies relayed from the same process. `gateway` is a process that is handed the hits without
 HTTP, for rates beyond the proxy's. `direct` posts each event by itself, with nothing between; it runs right after, and
-the ratio is to it. CPU is that of the gateway's process, of `gateway`
-with making the hits: on a machine that others use too, times tell how much of it we got, CPU what a hit costs. What has
-not arrived after half a minute is late. Reports, asserts nothing; some four minutes.
+the ratio is to it. CPU is that of the gateway's process, of `gateway` with making the hits: on a machine that others
+use too, times tell how much of it we got, CPU what a hit costs. What has not arrived after half a minute is late.
+Reports, asserts nothing; some five minutes.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,21 +85,32 @@ def length_of(head: bytes) -> int:
 # Visitors
 
 
-async def visit(send: Send, rate: float, seconds: float, name: str) -> Times:
-    """Send at random moments, `rate` a second; answers when each hit was due. Whoever waits too long goes away."""
-    due: Times = {}
+@dataclass(frozen=True)
+class Visits:
+    """When each hit was due, and when it was answered."""
+
+    due: Times = field(default_factory=dict)
+    answered: Times = field(default_factory=dict)
+
+    async def send(self, send: Send, event_id: str, at: float) -> None:
+        self.due[event_id] = at
+        await send(event_id)
+        self.answered[event_id] = time.monotonic()
+
+
+async def visit(send: Send, rate: float, seconds: float, name: str) -> Visits:
+    """Send at random moments, `rate` a second. Whoever waits too long goes away."""
+    visits = Visits()
     chance, at = random.Random(name), time.monotonic()  # noqa: S311 - visitors are no secret
     end = at + seconds
     hits = []
     while (at := at + chance.expovariate(rate)) < end:
         await asyncio.sleep(at - time.monotonic())
-        event_id = f"{name}-{len(due)}"
-        due[event_id] = at
-        hits.append(asyncio.ensure_future(send(event_id)))
+        hits.append(asyncio.ensure_future(visits.send(send, f"{name}-{len(hits)}", at)))
     _, waiting = await asyncio.wait(hits, timeout=PATIENCE)
     for hit in waiting:
         hit.cancel()
-    return due
+    return visits
 
 
 class Connections:
@@ -155,12 +166,12 @@ def as_server(port: int) -> Send:
     return post
 
 
-async def within(config: Config, rate: float, seconds: float, name: str) -> tuple[Times, float]:
-    """Hand hits to a gateway of this process, and wait until it has nothing left; when they were due, and the CPU."""
+async def within(config: Config, rate: float, seconds: float, name: str) -> tuple[Visits, float]:
+    """Hand hits to a gateway of this process, and wait until it has nothing left; the hits, and the CPU."""
     opened = Gateway(config, relay="background")
     await opened.open()
     began = time.process_time()
-    due = await visit(
+    visits = await visit(
         lambda event_id: opened.handle(request(query_of(event_id), received_at=time.time())), rate, seconds, name
     )
     end = time.monotonic() + PATIENCE
@@ -168,7 +179,7 @@ async def within(config: Config, rate: float, seconds: float, name: str) -> tupl
         await asyncio.sleep(0.2)
     took = time.process_time() - began
     await opened.close()
-    return due, took
+    return visits, took
 
 
 # Measuring
@@ -176,23 +187,29 @@ async def within(config: Config, rate: float, seconds: float, name: str) -> tupl
 
 @dataclass(frozen=True)
 class Side:
-    """One way to Meta: what was sent, over what time, and how long what arrived took. `cpu` is in seconds."""
+    """One way to Meta: what was sent, over what time, how long its answers took, and how long what arrived took.
+
+    `cpu` is in seconds.
+    """
 
     sent: int
     seconds: float
+    answers: list[float]
     waits: list[float]
     cpu: float = 0.0
 
     def __str__(self) -> str:
-        p50, p99 = (self.percentile(at) * 1000 for at in (50, 99))
+        p50, p99 = (percentile(self.waits, at) * 1000 for at in (50, 99))
         return f"{len(self.waits) / self.seconds:>6,.0f}/s {self.sent - len(self.waits):>6,} {p50:>8,.0f} {p99:>8,.0f}"
 
-    def percentile(self, at: int) -> float:
-        return statistics.quantiles(self.waits, n=100)[at - 1]
+
+def percentile(times: list[float], at: int) -> float:
+    return statistics.quantiles(times, n=100)[at - 1]
 
 
-def judged(due: Times, meta: str) -> Side:
+def judged(visits: Visits, meta: str) -> Side:
     """Once everything has arrived, or patience has ended."""
+    due = visits.due
     end = time.monotonic() + PATIENCE
     while True:
         taken: Times = httpx.get(f"{meta}/taken", trust_env=False).json()
@@ -201,7 +218,8 @@ def judged(due: Times, meta: str) -> Side:
         time.sleep(0.5)
     arrived = [taken[event_id] for event_id in due if event_id in taken]
     waits = [taken[event_id] - at for event_id, at in due.items() if event_id in taken]
-    return Side(len(due), max(arrived) - min(due.values()), waits)
+    answers = [at - due[event_id] for event_id, at in visits.answered.items()]
+    return Side(len(due), max(arrived) - min(due.values()), answers, waits)
 
 
 def listens(port: int) -> bool:
@@ -226,8 +244,8 @@ def through_gateway(folder: Path, meta: str, rate: float, seconds: float, name: 
     command = (sys.executable, __file__, "within", config, str(rate), str(seconds), name, out)
     with started(*command, log=folder / "within.log") as process:
         assert process.popen.wait(seconds + 5 * PATIENCE) == 0, process.output()
-    due, cpu = json.loads(out.read_text())
-    return replace(judged(due, meta), cpu=cpu)
+    due, answered, cpu = json.loads(out.read_text())
+    return replace(judged(Visits(due, answered), meta), cpu=cpu)
 
 
 def directly(meta: str, rate: float, seconds: float, name: str) -> Side:
@@ -238,6 +256,7 @@ def directly(meta: str, rate: float, seconds: float, name: str) -> Side:
 ROWS: Final = (
     ("run", through_run, 20, 20.0),
     ("run", through_run, 200, 10.0),
+    ("run", through_run, 1000, 5.0),
     ("run", through_run, 2000, 5.0),
     ("gateway", through_gateway, 2000, 5.0),
 )
@@ -246,8 +265,8 @@ ROWS: Final = (
 def main() -> None:
     print(f"load average at the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     columns = " arrived   late   p50 ms   p99 ms"
-    print(f"{'':16}{'pixeltwin':^{len(columns)}}    {'direct':^{len(columns)}}")
-    print(f"hits/s  path    {columns}    {columns}      p50      p99  CPU a hit")
+    print(f"{'':16}{'answered':^16}    {'pixeltwin':^{len(columns)}}    {'direct':^{len(columns)}}")
+    print(f"hits/s  path       p50     p99    {columns}    {columns}      p50      p99  CPU a hit")
     port = free_port()
     with tempfile.TemporaryDirectory() as home:
         log = Path(home) / "stub.log"
@@ -257,9 +276,15 @@ def main() -> None:
                 (folder := Path(home) / str(number)).mkdir()
                 side = through(folder, meta, rate, seconds, f"{number}-twin")
                 beside = directly(meta, rate, seconds, f"{number}-direct")
-                ratios = (f"{side.percentile(at) / beside.percentile(at):6.1f} x" for at in (50, 99))
+                ratios = " ".join(
+                    f"{percentile(side.waits, at) / percentile(beside.waits, at):6.1f} x" for at in (50, 99)
+                )
+                answers = " ".join(f"{percentile(side.answers, at) * 1000:>7.1f}" for at in (50, 99))
                 cpu = side.cpu / len(side.waits) * 1000
-                print(f"{rate:>6,}  {path:<8}{side}    {beside}  {' '.join(ratios)} {cpu:>7.2f} ms", flush=True)
+                print(
+                    f"{rate:>6,}  {path:<8}{answers}    {side}    {beside}  {' '.join(ratios)} {cpu:>7.2f} ms",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
@@ -268,7 +293,7 @@ if __name__ == "__main__":
             asyncio.run(stub(int(port)))
         case ["within", config, rate, seconds, name, out]:
             read = Config.from_text(Path(config).read_text(), base=Path(config).parent, env=os.environ)
-            measured = asyncio.run(within(read, float(rate), float(seconds), name))
-            Path(out).write_text(json.dumps(measured))
+            visits, cpu = asyncio.run(within(read, float(rate), float(seconds), name))
+            Path(out).write_text(json.dumps((visits.due, visits.answered, cpu)))
         case _:
             main()
