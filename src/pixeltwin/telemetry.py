@@ -11,6 +11,8 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from pixeltwin.log_sampling import Sampler
+
 REGISTRY: Final = CollectorRegistry()
 
 HITS: Final = Counter(
@@ -215,6 +217,7 @@ def log_into_host() -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
+            Sampler(),
             structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=["event"]),
         ],
@@ -236,6 +239,7 @@ def configure_logging(level: str = "info") -> None:
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
+            Sampler(),
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
