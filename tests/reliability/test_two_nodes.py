@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from tests.outboxes.engines import schema_of, server
 from tests.processes import until
+from tests.reliability.forms import LONG
 from tests.reliability.two_nodes import LEASE, Nodes, skip_where_impossible, two_nodes
 
 from pixeltwin.delivery.outbox import Delivered, NewItem, Tally
@@ -25,7 +26,6 @@ from pixeltwin.outboxes import postgres
 asyncpg = pytest.importorskip("asyncpg", reason="no asyncpg: pip install 'pixeltwin[postgres]'")
 
 CAPI = "conversions_api"
-LONG = os.environ.get("PIXELTWIN_RELIABILITY") == "long"
 SECONDS = 60.0 if LONG else 4.0  # of a fault
 STORMS = 200 if LONG else 30
 
