@@ -5,7 +5,6 @@ PIXELTWIN_RELIABILITY=long: longer faults.
 """
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
