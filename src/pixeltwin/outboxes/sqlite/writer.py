@@ -12,19 +12,29 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from pixeltwin.delivery.outbox import Appended, NewItem
 from pixeltwin.outboxes.sqlite.keeper import Keeper, Remedy
-from pixeltwin.outboxes.sqlite.store import Store
+from pixeltwin.outboxes.sqlite.store import Order, Store
 
 REMEDIES: Final = 2  # for one group: the ballast's room, then the log's
 MAX_GROUP: Final = 1000  # entries; bounds how long the first of a group waits for the last
 
 
 @dataclass(frozen=True, slots=True)
-class Command[T]:
+class Work[T]:
+    """Anything that is done to the store."""
+
     work: Callable[[Store], T]
     future: asyncio.Future[T]
+
+
+class Append(NamedTuple):
+    """Items to be stored. Nearly everything that is done is this."""
+
+    order: Order
+    future: asyncio.Future[list[Appended]]
 
 
 @dataclass(slots=True, eq=False)
@@ -42,11 +52,11 @@ class Waiter:
     look_at: float = 0.0
 
 
-type Entry = Command[Any] | Waiter | None  # None: stop
+type Command = Work[Any] | Append
+type Entry = Command | Waiter | None  # None: stop
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a task is told: the value, or the error to raise."""
 
     future: asyncio.Future[Any]
@@ -89,8 +99,14 @@ class Writer:
     async def do[T](self, work: Callable[[Store], T]) -> T:
         """The result of the work, once it is durable. What the work raises is raised here."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._entries.put(Command(work, future))
+        self._entries.put(Work(work, future))
         return await future
+
+    def append(self, items: Sequence[NewItem], now: float) -> asyncio.Future[list[Appended]]:
+        """What becomes of the items, once they are durable; without a task, as this is done for every hit."""
+        future: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        self._entries.put(Append((items, now), future))
+        return future
 
     async def wait(self, destination: str, *, seconds: float, now: float) -> None:
         """Return when something of the destination may have become due, or after so many seconds."""
@@ -108,7 +124,7 @@ class Writer:
         while not stopping:
             entries = self._next_entries()
             stopping = None in entries
-            answers = self._attempt([entry for entry in entries if isinstance(entry, Command)])
+            answers = self._attempt([entry for entry in entries if isinstance(entry, Work | Append)])
             self._waiters += [entry for entry in entries if isinstance(entry, Waiter)]
             answers += self._wake(everybody=stopping)
             _tell(answers)
@@ -128,7 +144,7 @@ class Writer:
         wanted = min(waiter.look_at for waiter in self._waiters) - time.monotonic()
         return min(max(0.0, wanted), threading.TIMEOUT_MAX)
 
-    def _attempt(self, commands: Sequence[Command[Any]], *, tries: int = REMEDIES) -> list[Answer]:
+    def _attempt(self, commands: Sequence[Command], *, tries: int = REMEDIES) -> list[Answer]:
         """Do the commands in one transaction; should that fail, one by one, so that a bad one fails alone.
 
         Not so when it was the disk that failed: then all of them have.
@@ -138,15 +154,29 @@ class Writer:
         try:
             self._keeper.check()
             with self._store.transaction():
-                values = [command.work(self._store) for command in commands]
+                values = self._values(commands)
         except Exception as error:
             remedy = self._keeper.remedy(error)
             if remedy is Remedy.AGAIN and tries:
                 return self._attempt(commands, tries=tries - 1)
             if remedy is Remedy.NONE or len(commands) == 1:
-                return [Answer(command.future, error=error) for command in commands]
+                told = self._keeper.told(error)
+                return [Answer(command.future, error=told) for command in commands]
             return [answer for command in commands for answer in self._attempt([command])]
         return [Answer(command.future, value) for command, value in zip(commands, values, strict=True)]
+
+    def _values(self, commands: Sequence[Command]) -> list[Any]:
+        """What the commands come to, in their order. Appends that follow one another are done together."""
+        values: list[Any] = []
+        orders: list[Order] = []
+        for command in commands:
+            if isinstance(command, Append):
+                orders.append(command.order)
+                continue
+            values += self._store.append(orders)
+            values.append(command.work(self._store))
+            orders = []
+        return values + self._store.append(orders)
 
     def _wake(self, *, everybody: bool) -> list[Answer]:
         """Look after the waiters whose time has come or whose destination was touched."""
@@ -170,7 +200,7 @@ class Writer:
         try:
             pause = min(self._store.next_due(waiter.destination, now) - now, waiter.seconds - elapsed)
         except Exception as error:
-            return Answer(waiter.future, error=error)
+            return Answer(waiter.future, error=self._keeper.told(error))
         waiter.look_at = time.monotonic() + pause
         return Answer(waiter.future) if pause <= 0 else None
 
