@@ -1,7 +1,8 @@
 """One thread does everything that is done to the file, and does together what waits together.
 
 An fsync costs the same for one hit as for five hundred, so all commands that wait become one transaction. Their
-tasks hear of it after the commit, with one call into their event loop.
+tasks hear of it after the commit, with one call into their event loop. What is appended in one turn of a loop comes
+to the thread together: it would wake up for the first, and commit that alone. So groups grow with the load.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -19,7 +20,9 @@ from pixeltwin.outboxes.sqlite.keeper import Keeper, Remedy
 from pixeltwin.outboxes.sqlite.store import Order, Store
 
 REMEDIES: Final = 2  # for one group: the ballast's room, then the log's
-MAX_GROUP: Final = 1000  # entries; bounds how long the first of a group waits for the last
+MAX_GROUP: Final = (
+    1000  # entries, each what one turn of a loop brings; bounds how long the first of a group waits for the last
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Waiter:
 
 
 type Command = Work[Any] | Append
-type Entry = Command | Waiter | None  # None: stop
+type Entry = Work[Any] | list[Append] | Waiter | None  # None: stop
 
 
 class Answer(NamedTuple):
@@ -79,6 +82,7 @@ class Writer:
         self._keeper = keeper
         self._store = keeper.store
         self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[Append]] = {}
         self._waiters: list[Waiter] = []
         # A daemon: whoever ends without closing has lost nothing that was acknowledged.
         self._thread = threading.Thread(target=self._serve, name="outbox", daemon=True)
@@ -98,15 +102,26 @@ class Writer:
 
     async def do[T](self, work: Callable[[Store], T]) -> T:
         """The result of the work, once it is durable. What the work raises is raised here."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._hand_over(loop)
         self._entries.put(Work(work, future))
         return await future
 
     def append(self, items: Sequence[NewItem], now: float) -> asyncio.Future[list[Appended]]:
         """What becomes of the items, once they are durable; without a task, as this is done for every hit."""
-        future: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
-        self._entries.put(Append((items, now), future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Appended]] = loop.create_future()
+        gathered = self._gathered.setdefault(loop, [])
+        if not gathered:
+            loop.call_soon(self._hand_over, loop)
+        gathered.append(Append((items, now), future))
         return future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the thread what was appended in this turn of the loop."""
+        if gathered := self._gathered.pop(loop, None):
+            self._entries.put(gathered)
 
     async def wait(self, destination: str, *, seconds: float, now: float) -> None:
         """Return when something of the destination may have become due, or after so many seconds."""
@@ -124,7 +139,7 @@ class Writer:
         while not stopping:
             entries = self._next_entries()
             stopping = None in entries
-            answers = self._attempt([entry for entry in entries if isinstance(entry, Work | Append)])
+            answers = self._attempt(list(_commands(entries)))
             self._waiters += [entry for entry in entries if isinstance(entry, Waiter)]
             answers += self._wake(everybody=stopping)
             _tell(answers)
@@ -203,6 +218,14 @@ class Writer:
             return Answer(waiter.future, error=self._keeper.told(error))
         waiter.look_at = time.monotonic() + pause
         return Answer(waiter.future) if pause <= 0 else None
+
+
+def _commands(entries: Iterable[Entry]) -> Iterator[Command]:
+    for entry in entries:
+        if isinstance(entry, list):
+            yield from entry
+        elif isinstance(entry, Work):
+            yield entry
 
 
 def _tell(answers: Iterable[Answer]) -> None:
