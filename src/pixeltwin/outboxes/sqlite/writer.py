@@ -10,9 +10,10 @@ import queue
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from pixeltwin.delivery.outbox import Appended, NewItem
@@ -20,9 +21,7 @@ from pixeltwin.outboxes.sqlite.keeper import Keeper, Remedy
 from pixeltwin.outboxes.sqlite.store import Order, Store
 
 REMEDIES: Final = 2  # for one group: the ballast's room, then the log's
-MAX_GROUP: Final = (
-    1000  # entries, each what one turn of a loop brings; bounds how long the first of a group waits for the last
-)
+MAX_GROUP: Final = 1000  # entries and one turn's more; bounds how long the first of a group waits for the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Waiter:
 
 
 type Command = Work[Any] | Append
-type Entry = Work[Any] | list[Append] | Waiter | None  # None: stop
+type Entry = Command | Waiter | None  # None: stop
 
 
 class Answer(NamedTuple):
@@ -81,7 +80,7 @@ class Writer:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._store = keeper.store
-        self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+        self._entries: queue.SimpleQueue[Sequence[Entry]] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, list[Append]] = {}
         self._waiters: list[Waiter] = []
         # A daemon: whoever ends without closing has lost nothing that was acknowledged.
@@ -105,7 +104,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._hand_over(loop)
-        self._entries.put(Work(work, future))
+        self._entries.put((Work(work, future),))
         return await future
 
     def append(self, items: Sequence[NewItem], now: float) -> asyncio.Future[list[Appended]]:
@@ -126,12 +125,12 @@ class Writer:
     async def wait(self, destination: str, *, seconds: float, now: float) -> None:
         """Return when something of the destination may have become due, or after so many seconds."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._entries.put(Waiter(destination, seconds, now, time.monotonic(), future))
+        self._entries.put((Waiter(destination, seconds, now, time.monotonic(), future),))
         await future
 
     def stop(self) -> None:
         """Finish what was asked for so far and end the thread; blocks until it has."""
-        self._entries.put(None)
+        self._entries.put((None,))
         self._thread.join()
 
     def _serve(self) -> None:
@@ -139,7 +138,7 @@ class Writer:
         while not stopping:
             entries = self._next_entries()
             stopping = None in entries
-            answers = self._attempt(list(_commands(entries)))
+            answers = self._attempt([entry for entry in entries if isinstance(entry, Work | Append)])
             self._waiters += [entry for entry in entries if isinstance(entry, Waiter)]
             answers += self._wake(everybody=stopping)
             _tell(answers)
@@ -148,9 +147,9 @@ class Writer:
         """Everything that waits by now; nothing when it is time to look after a waiter."""
         entries: list[Entry] = []
         with suppress(queue.Empty):
-            entries.append(self._entries.get(timeout=self._pause()))
+            entries += self._entries.get(timeout=self._pause())
             while len(entries) < MAX_GROUP:
-                entries.append(self._entries.get_nowait())
+                entries += self._entries.get_nowait()
         return entries
 
     def _pause(self) -> float | None:
@@ -175,23 +174,19 @@ class Writer:
             if remedy is Remedy.AGAIN and tries:
                 return self._attempt(commands, tries=tries - 1)
             if remedy is Remedy.NONE or len(commands) == 1:
-                told = self._keeper.told(error)
-                return [Answer(command.future, error=told) for command in commands]
+                return [Answer(command.future, error=self._keeper.told(error)) for command in commands]
             return [answer for command in commands for answer in self._attempt([command])]
         return [Answer(command.future, value) for command, value in zip(commands, values, strict=True)]
 
     def _values(self, commands: Sequence[Command]) -> list[Any]:
         """What the commands come to, in their order. Appends that follow one another are done together."""
         values: list[Any] = []
-        orders: list[Order] = []
-        for command in commands:
-            if isinstance(command, Append):
-                orders.append(command.order)
-                continue
-            values += self._store.append(orders)
-            values.append(command.work(self._store))
-            orders = []
-        return values + self._store.append(orders)
+        for are_appends, run in groupby(commands, lambda command: isinstance(command, Append)):
+            if are_appends:
+                values += self._store.append([one.order for one in run if isinstance(one, Append)])
+            else:
+                values += [one.work(self._store) for one in run if isinstance(one, Work)]
+        return values
 
     def _wake(self, *, everybody: bool) -> list[Answer]:
         """Look after the waiters whose time has come or whose destination was touched."""
@@ -218,14 +213,6 @@ class Writer:
             return Answer(waiter.future, error=self._keeper.told(error))
         waiter.look_at = time.monotonic() + pause
         return Answer(waiter.future) if pause <= 0 else None
-
-
-def _commands(entries: Iterable[Entry]) -> Iterator[Command]:
-    for entry in entries:
-        if isinstance(entry, list):
-            yield from entry
-        elif isinstance(entry, Work):
-            yield entry
 
 
 def _tell(answers: Iterable[Answer]) -> None:
