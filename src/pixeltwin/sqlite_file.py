@@ -42,5 +42,12 @@ def os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except apsw.Error as error:
-        number = errno.ENOSPC if isinstance(error, apsw.FullError) else errno.EIO
-        raise OSError(number, f"{type(error).__name__}: {error}", str(path)) from error
+        raise os_error(error, path) from error
+
+
+def os_error(error: apsw.Error, path: Path) -> OSError:
+    """What SQLite raised as an OSError with the file's name."""
+    number = errno.ENOSPC if isinstance(error, apsw.FullError) else errno.EIO
+    made = OSError(number, f"{type(error).__name__}: {error}", str(path))
+    made.__cause__ = error
+    return made

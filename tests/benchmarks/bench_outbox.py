@@ -90,7 +90,7 @@ async def one_by_one(side: Side, folder: Path, producers: int) -> None:
 
     def append(item: NewItem) -> None:
         with store.transaction():
-            store.append([item], time.time())
+            store.append([([item], time.time())])
 
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as pool:

@@ -212,7 +212,7 @@ async def test_concurrent_appends_are_each_accepted_once(outbox: Outbox) -> None
 
 
 async def test_a_cancelled_append_leaves_the_others_alone(outbox: Outbox) -> None:
-    tasks = [asyncio.create_task(outbox.append([new_item(str(n))])) for n in range(20)]
+    tasks = [asyncio.ensure_future(outbox.append([new_item(str(n))])) for n in range(20)]
     await asyncio.sleep(0)
     tasks[7].cancel()
     answers = await asyncio.gather(*tasks[:7], *tasks[8:])
@@ -1187,7 +1187,7 @@ async def test_what_fails_is_not_tallied(outbox: Outbox) -> None:
 
 
 async def test_closing_finishes_what_was_begun(outbox: Outbox) -> None:
-    begun = [asyncio.create_task(outbox.append([new_item()])) for _ in range(50)]
+    begun = [asyncio.ensure_future(outbox.append([new_item()])) for _ in range(50)]
     await asyncio.sleep(0)
     await outbox.close()
     assert await asyncio.gather(*begun) == [[Appended.ACCEPTED]] * 50
@@ -1203,6 +1203,8 @@ async def test_closing_wakes_who_waits(outbox: Outbox) -> None:
 async def test_a_closed_outbox_takes_nothing(outbox: Outbox) -> None:
     await outbox.close()
     await outbox.close()
-    for late in (outbox.append([new_item()]), outbox.release("1", ANN), outbox.purge("1", ANN)):
+    with pytest.raises(OSError, match="closed"):
+        await outbox.append([new_item()])
+    for late in (outbox.release("1", ANN), outbox.purge("1", ANN)):
         with pytest.raises(OSError, match="closed"):
             await late

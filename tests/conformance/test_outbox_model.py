@@ -283,7 +283,11 @@ class OutboxMachine(RuleBasedStateMachine):
         expected = [
             self.model.append(item, number, self.now) for item, (number, _) in zip(items, numbered, strict=True)
         ]
-        assert self.runner.run(self.outbox.append(items)) == expected
+
+        async def append() -> list[Appended]:
+            return await self.outbox.append(items)
+
+        assert self.runner.run(append()) == expected
 
     @rule(target=leases, destination=DESTINATIONS, limit=st.integers(1, 5), seconds=SECONDS)
     def lease(self, destination: str, limit: int, seconds: float) -> Lease:

@@ -523,7 +523,9 @@ async def test_a_bad_command_fails_alone(outbox: Outbox, path: Path) -> None:
     await asyncio.sleep(0.05)
     unstorable = new_item(pixel_id="\udcff")  # no UTF-8 for it
     commands = [outbox.append([new_item("a", key=b"k")]), outbox.append([unstorable]), names(outbox)]
-    tasks = [asyncio.create_task(command) for command in [*commands, outbox.append([new_item("b")])]]
+    tasks = [asyncio.ensure_future(command) for command in commands]
+    await asyncio.sleep(0.05)
+    tasks.append(asyncio.ensure_future(outbox.append([new_item("b")])))
     await asyncio.sleep(0.05)
     gate.set()
     first, bad, leased, last = await asyncio.gather(*tasks, return_exceptions=True)
@@ -546,7 +548,7 @@ def test_an_error_that_ends_the_transaction_by_itself_is_the_one_raised(tmp_path
         store = Store(db)
         db.pragma("max_page_count", db.pragma("page_count"))
         with pytest.raises(apsw.FullError), store.transaction():
-            store.append([new_item("a" * 100_000)], 0.0)
+            store.append([([new_item("a" * 100_000)], 0.0)])
         with store.transaction():
             assert store.stats(0.0) == {}
 
@@ -755,10 +757,13 @@ async def test_the_last_close_lets_go_of_thread_lock_and_file(outbox: Outbox, tm
 
 
 def test_openers_may_live_on_different_event_loops(tmp_path: Path) -> None:
+    async def append(outbox: Outbox) -> None:
+        await outbox.append([new_item()])
+
     with asyncio.Runner() as one, asyncio.Runner() as two:
         first = one.run(open_outbox(tmp_path))
         second = two.run(open_outbox(tmp_path))
-        one.run(first.append([new_item()]))
+        one.run(append(first))
         assert two.run(names(second)) == ["a"]
         one.run(first.close())
         two.run(second.close())

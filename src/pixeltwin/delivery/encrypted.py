@@ -1,6 +1,6 @@
 """An outbox whose engine, files and database see no payload in plain text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -31,8 +31,8 @@ class EncryptedOutbox:
         self.trouble = engine.trouble
         self.wait, self.close = engine.wait, engine.close
 
-    async def append(self, items: Sequence[NewItem]) -> list[Appended]:
-        return await self._engine.append([self._sealed(item) for item in items])
+    def append(self, items: Sequence[NewItem]) -> Awaitable[list[Appended]]:
+        return self._engine.append([self._sealed(item) for item in items])
 
     async def lease(self, destination: str, *, limit: int, seconds: float) -> Lease:
         while True:

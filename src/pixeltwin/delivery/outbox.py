@@ -12,7 +12,7 @@ Nothing disappears uncounted: `Tally` has an equation for it. Engines are the fi
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -245,8 +245,8 @@ class Outbox(Protocol):
     What changes the outbox is durable when it returns, and is counted in the same stroke.
     """
 
-    async def append(self, items: Sequence[NewItem]) -> list[Appended]:
-        """Store the items, all or none of them; durable when it returns.
+    def append(self, items: Sequence[NewItem]) -> Awaitable[list[Appended]]:
+        """Store the items, all or none of them; durable when the answer is there.
 
         Any number of tasks may append at once; an engine commits what waits together. Raises `OSError` when
         the items could not be stored. An engine with a bound sheds as `shedding` says when it fills up: what it

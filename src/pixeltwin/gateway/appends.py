@@ -4,9 +4,8 @@ A write that takes longer goes on without its hit. What waits is bounded, so tha
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, NamedTuple
 
 from pixeltwin.telemetry import log
 
@@ -15,8 +14,7 @@ MOST_BYTES: Final = 64 << 20  # of what they write
 TICK: Final = 0.05  # seconds; one timer looks after all deadlines, as nearly all writes end long before theirs
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Write:
+class Write(NamedTuple):
     """One write under way: its bytes, until when it is waited for (the loop's time), and what wakes who waits."""
 
     size: int
@@ -33,7 +31,7 @@ class Appends:
 
     def __init__(self, most: int = MOST, most_bytes: int = MOST_BYTES) -> None:
         self._most, self._most_bytes = most, most_bytes
-        self._writes: dict[asyncio.Task[Any], Write] = {}
+        self._writes: dict[asyncio.Future[Any], Write] = {}
         self._bytes = 0
         self._is_watching = False
 
@@ -42,23 +40,23 @@ class Appends:
         return not self._writes or (len(self._writes) < self._most and self._bytes + size <= self._most_bytes)
 
     async def within[T](
-        self, seconds: float, work: Coroutine[Any, Any, T], *, size: int, late: Callable[[asyncio.Task[T]], None]
+        self, seconds: float, work: Awaitable[T], *, size: int, late: Callable[[asyncio.Future[T]], None]
     ) -> T | None:
         """The work's result; None when it takes longer, and then `late` is called once it has ended.
 
         Whoever waits may be cancelled, the work is not.
         """
-        task = asyncio.create_task(work)
-        if task.done():  # loops that start tasks at once
-            return task.result()
+        writing = asyncio.ensure_future(work)
+        if writing.done():  # loops that start tasks at once
+            return writing.result()
         try:
-            await self._begun(task, size, seconds)
+            await self._begun(writing, size, seconds)
         except asyncio.CancelledError:
-            task.add_done_callback(late)
+            writing.add_done_callback(late)
             raise
-        if task.done():
-            return task.result()
-        task.add_done_callback(late)
+        if writing.done():
+            return writing.result()
+        writing.add_done_callback(late)
         return None
 
     async def flush(self, seconds: float) -> None:
@@ -68,19 +66,19 @@ class Appends:
             if waiting:
                 log.error("the outbox does not answer: what it was given last may be lost", writes=len(waiting))
 
-    def _begun(self, task: asyncio.Task[Any], size: int, seconds: float) -> asyncio.Future[None]:
-        """What is done when the task is, or its time is up."""
+    def _begun(self, writing: asyncio.Future[Any], size: int, seconds: float) -> asyncio.Future[None]:
+        """What is done when the writing is, or its time is up."""
         loop = asyncio.get_running_loop()
-        self._writes[task] = write = Write(size, loop.time() + seconds, loop.create_future())
+        self._writes[writing] = write = Write(size, loop.time() + seconds, loop.create_future())
         self._bytes += size
-        task.add_done_callback(self._ended)
+        writing.add_done_callback(self._ended)
         if not self._is_watching:
             self._is_watching = True
             loop.call_later(min(TICK, seconds), self._watch)
         return write.waiter
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        write = self._writes.pop(task)
+    def _ended(self, writing: asyncio.Future[Any]) -> None:
+        write = self._writes.pop(writing)
         self._bytes -= write.size
         write.wake()
 

@@ -2,8 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pixeltwin.consent.verdict import Answer, Treatment, Verdict
 from pixeltwin.delivery.journal import Journal, Record, State
@@ -18,8 +17,7 @@ JOURNAL_CHARACTERS: Final = 48 * 1024  # of one hit; in-app browsers send 32 KiB
 LARGE: Final = 8 * 1024  # bytes of a hit
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """What the journal is told of a hit and its twin; few are looked at, so it becomes a record only then."""
 
     record_id: str

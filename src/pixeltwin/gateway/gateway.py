@@ -4,8 +4,7 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -40,8 +39,7 @@ LAST_POSTS: Final = 2.5  # seconds before the end of those: most posts that begi
 FLUSH_SECONDS: Final = 2.0  # for the outbox to take what it was given last
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Handled:
+class Handled(NamedTuple):
     """What was done about a request: the decision, the journal's record of it, and who relays the browser's copy.
 
     `state` and `detail` say what became of the twin so far, as the journal does.

@@ -4,10 +4,9 @@ Each hit is counted once, when it is known what became of it. The outbox may kno
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Sequence
 from functools import cache, partial
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from pixeltwin.consent.verdict import Treatment
 from pixeltwin.delivery.journal import Journal, State
@@ -34,8 +33,7 @@ STATES: Final = {
 _hits, _rules = cache(HITS.labels), cache(RULES.labels)  # a look-up by labels costs as much as the rest of a count
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(NamedTuple):
     """How a hit was kept. `states` are those of its twins, or one where there is none; `detail` says why to people,
     `reason` to metrics.
 
@@ -51,7 +49,7 @@ class Kept:
 class Takes(Protocol):
     """Whoever makes items durable; an `Outbox` does."""
 
-    async def append(self, items: Sequence[NewItem]) -> list[Appended]: ...
+    def append(self, items: Sequence[NewItem]) -> Awaitable[list[Appended]]: ...
 
 
 class Follows(Protocol):
@@ -78,40 +76,42 @@ class Keeper:
 
     async def keep(self, line: Line, admission: Admission, items: list[NewItem]) -> Kept:
         """Keep a hit's items and do what its visitor's answer asks for; durable when it returns, unless it is late."""
-        size = _size(items)
-        if self._appends.has_room(size):
-            end = await self._keep_in_time(line, admission, items, size)
-        else:
-            end = _lost(admission, Reason.OUTBOX_BUSY) if items else _skipped(admission)
+        try:
+            end = await self._keep_in_time(line, admission, items)
+        except OSError as error:
+            end = _failed(admission, error)
         if not end.is_open:
             _count(line, admission, end)
         return end
 
-    async def _keep_in_time(self, line: Line, admission: Admission, items: list[NewItem], size: int) -> Kept:
-        end = await self._appends.within(
+    async def _keep_in_time(self, line: Line, admission: Admission, items: list[NewItem]) -> Kept:
+        """Raises `OSError` when the outbox took nothing."""
+        said, size = said_by(admission), _size(items)
+        if not (said or items):
+            return _kept(admission, [])
+        if not self._appends.has_room(size):
+            return _lost(admission, Reason.OUTBOX_BUSY) if items else _skipped(admission)
+        appended = await self._appends.within(
             line.config.server.limits.ack_deadline,
-            self._store(admission, items),
+            self._follow_and_append(said, items) if said else self._append(items),
             size=size,
             late=partial(self._correct, line, admission),
         )
-        if end is None and items:
+        if appended is not None:
+            return _kept(admission, appended)
+        if items:
             UNACKED_PASSTHROUGH.inc()
-        return end or _unacked(admission)
+        return _unacked(admission)
 
-    async def _store(self, admission: Admission, items: list[NewItem]) -> Kept:
-        """Carry the visitor's answer out and append the hit's items."""
-        said = said_by(admission)
-        if said and self._consents and await self._consents.follow(said):
+    async def _follow_and_append(self, said: Said, items: list[NewItem]) -> list[Appended]:
+        """Carry the visitor's answer out, then append the hit's items."""
+        if self._consents and await self._consents.follow(said):
             tell_answer(self._journal, said)
-        try:
-            return _kept(admission, await self._append(items))
-        except OSError as error:
-            log.error("the outbox took nothing", error=str(error))
-            return _lost(admission, Reason.OUTBOX_FAILED)
+        return await self._append(items) if items else []
 
-    def _correct(self, line: Line, admission: Admission, late: "asyncio.Task[Kept]") -> None:
+    def _correct(self, line: Line, admission: Admission, late: "asyncio.Future[list[Appended]]") -> None:
         """Tell how a hit was kept that went on without being."""
-        end = _lost(admission, Reason.INTERNAL_ERROR) if late.cancelled() or late.exception() else late.result()
+        end = _late_end(admission, late)
         LATE_APPENDS.labels(end.reason if end.reason in LOST else "kept").inc()
         if admission.skip:
             return  # which has been told
@@ -133,7 +133,7 @@ class Keeper:
 
     async def _store_posted(self, line: Line, request: HitRequest, drafts: list[Draft], items: list[NewItem]) -> bool:
         try:
-            appended = await self._append(items)
+            appended = await self._append(items) if items else []
         except OSError as error:
             log.error("the outbox took nothing", error=str(error))
             return False
@@ -142,10 +142,10 @@ class Keeper:
             self._journal.add(record_of_server_event(request, draft, STATES[one]))
         return True
 
-    async def _append(self, items: list[NewItem]) -> list[Appended]:
-        if self._outbox is None and items:
+    def _append(self, items: list[NewItem]) -> Awaitable[list[Appended]]:
+        if self._outbox is None:
             raise OSError("the outbox is not open")
-        return await self._outbox.append(items) if self._outbox and items else []
+        return self._outbox.append(items)
 
 
 def _kept(admission: Admission, appended: Sequence[Appended]) -> Kept:
@@ -160,6 +160,20 @@ def _kept(admission: Admission, appended: Sequence[Appended]) -> Kept:
 def _unacked(admission: Admission) -> Kept:
     """The outbox has not answered in time."""
     return _skipped(admission) if admission.skip else Kept([State.UNACKED] * len(admission.drafts), "", UNACKED, True)
+
+
+def _late_end(admission: Admission, late: "asyncio.Future[list[Appended]]") -> Kept:
+    """The outbox has answered after all, in whatever way."""
+    error = asyncio.CancelledError() if late.cancelled() else late.exception()
+    if isinstance(error, OSError):
+        return _failed(admission, error)
+    return _lost(admission, Reason.INTERNAL_ERROR) if error else _kept(admission, late.result())
+
+
+def _failed(admission: Admission, error: OSError) -> Kept:
+    """The outbox could take nothing."""
+    log.error("the outbox took nothing", error=str(error))
+    return _lost(admission, Reason.OUTBOX_FAILED)
 
 
 def _lost(admission: Admission, reason: Reason) -> Kept:
@@ -190,7 +204,7 @@ def _count(line: Line, admission: Admission, end: Kept) -> None:
             RULE_ERRORS.labels(fault.partition(":")[0]).inc()
 
 
-def _look(late: "asyncio.Task[bool]") -> None:
+def _look(late: "asyncio.Future[bool]") -> None:
     """What failed after its answer has nobody else to hear of it."""
     if not late.cancelled() and (error := late.exception()):
         log.error("posted events were not kept", error=repr(error))

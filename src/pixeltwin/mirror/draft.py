@@ -6,6 +6,7 @@ Its event is the last of its JSON, so that it can be cut out of it: what nobody 
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any, ClassVar, Final, NamedTuple
 
 import orjson
@@ -46,7 +47,7 @@ class Draft:
 
     def as_bytes(self) -> bytes:
         """JSON of whatever is not as by default."""
-        stored = {name: value for name in NAMES if (value := getattr(self, name))}
+        stored = {name: value for name, value in zip(NAMES, VALUES(self), strict=True) if value}
         return orjson.dumps({**stored, "event": orjson.Fragment(self.event.as_bytes())})
 
     @classmethod
@@ -63,6 +64,7 @@ class Kept(NamedTuple):
 
 
 NAMES: Final = tuple(known.name for known in fields(Draft) if known.name != "event")
+VALUES: Final = attrgetter(*NAMES)
 LISTS: Final = frozenset({"notes", "rules", "late"})
 READER: Final = TypeAdapter(Draft)
 EVENT: Final = b',"event":{'  # quotes in texts are escaped, and before it no object has others inside

@@ -8,7 +8,7 @@ checksum; an item that the disk has changed becomes a letter instead of an event
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -31,7 +31,6 @@ from pixeltwin.outboxes.sqlite import sharing
 from pixeltwin.outboxes.sqlite.space import KEEP_FREE, MAX_SIZE, Limits
 from pixeltwin.outboxes.sqlite.store import Store
 from pixeltwin.outboxes.sqlite.writer import Writer
-from pixeltwin.sqlite_file import os_errors
 from pixeltwin.units import Duration, Size
 
 SYNCHRONOUS: Final = {"full": "full", "normal": "normal", "async": "off"}  # SQLite's word for each durability
@@ -96,9 +95,9 @@ class SqliteOutbox:
         """Transactions written to the disk so far, by all who share the file."""
         return self._writer.commits
 
-    async def append(self, items: Sequence[NewItem]) -> list[Appended]:
-        now = self._clock()
-        return await self._do(lambda store: store.append(items, now))
+    def append(self, items: Sequence[NewItem]) -> Awaitable[list[Appended]]:
+        self._check_open()
+        return self._writer.append(items, self._clock())
 
     async def lease(self, destination: str, *, limit: int, seconds: float) -> Lease:
         now = self._clock()
@@ -156,8 +155,7 @@ class SqliteOutbox:
 
     async def wait(self, destination: str, *, seconds: float) -> None:
         self._check_open()
-        with os_errors(self._path):
-            await self._writer.wait(destination, seconds=seconds, now=self._clock())
+        await self._writer.wait(destination, seconds=seconds, now=self._clock())
 
     async def stats(self) -> Mapping[str, Depth]:
         now = self._clock()
@@ -185,8 +183,7 @@ class SqliteOutbox:
 
     async def _do[T](self, work: Callable[[Store], T]) -> T:
         self._check_open()
-        with os_errors(self._path):
-            return await self._writer.do(work)
+        return await self._writer.do(work)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -22,7 +22,7 @@ from pixeltwin.outboxes.sqlite.marks import Mark, read_mark, write_mark
 from pixeltwin.outboxes.sqlite.salvage import Salvaged, finish, forget, salvage
 from pixeltwin.outboxes.sqlite.space import Limits, Space
 from pixeltwin.outboxes.sqlite.store import LeasedRow, Store
-from pixeltwin.sqlite_file import os_errors
+from pixeltwin.sqlite_file import os_error, os_errors
 from pixeltwin.telemetry import OUTBOX_FAULTS, log
 
 BETWEEN_SALVAGES: Final = 60.0  # seconds; a disk that spoils files faster than that is beyond help
@@ -85,6 +85,10 @@ class Keeper:
             self._mend(is_damaged=False)
             return Remedy.NONE
         return Remedy.NONE if self.trouble else Remedy.ALONE
+
+    def told(self, error: Exception) -> Exception:
+        """The error as whoever asked hears of it: as an OSError with the file's name where SQLite raised it."""
+        return os_error(error, self._path) if isinstance(error, apsw.Error) else error
 
     def _empty_log(self) -> bool:
         """Bring the log into the file, which has room for most of it already; whether that has made room."""

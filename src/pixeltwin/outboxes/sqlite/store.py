@@ -8,7 +8,7 @@ import math
 import secrets
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -50,6 +50,8 @@ FORGET_AT_ONCE: Final = 1000  # keys, some 5 ms: the commands of the same transa
 LOOK_EVERY: Final = 0.02  # seconds between them at most: a look costs as much as the rest of a small transaction
 
 type LeasedRow = tuple[int, str, str, str, float]
+type Order = tuple[Sequence[NewItem], float]  # to be appended, and as of when
+type NewRow = tuple[str, str, bytes | None, bytes, int, bytes | None, bool, float, float, int, float]
 
 # Changes a row when the key is new or was accepted too long ago, else none.
 REMEMBER: Final = """
@@ -219,14 +221,22 @@ class Store:
             self._db.pragma("synchronous", wanted)
             self._told = wanted
 
-    def append(self, items: Sequence[NewItem], now: float) -> list[Appended]:
-        fill = self._look()
-        answers = [self._append(item, fill, now) for item in items]
-        if now >= self._forget_at:
-            self._forget(now)
+    def append(self, orders: Iterable[Order]) -> list[list[Appended]]:
+        """What becomes of the items of each order. Their rows are written together."""
+        answers: list[list[Appended]] = []
+        rows: list[NewRow] = []
+        for items, now in orders:
+            if self._until_look <= 0:
+                self._insert(rows)
+            fill = self._look()
+            answers.append([self._append(item, fill, now, rows) for item in items])
+            if now >= self._forget_at:
+                self._forget(now)
+        self._insert(rows)
         return answers
 
-    def _append(self, item: NewItem, fill: float, now: float) -> Appended:
+    def _append(self, item: NewItem, fill: float, now: float, rows: list[NewRow]) -> Appended:
+        """What becomes of the item; its row is still to be written."""
         name = (item.destination, item.pixel_id, item.key)
         if is_shed(item, fill):
             return self._shed(item, now)
@@ -238,10 +248,16 @@ class Store:
         self._until_look -= len(item.payload)
         checksum = checksum_of(*name, item.subject, item.payload)
         stored = (item.payload, checksum, item.subject)
-        self._db.execute(APPEND, (*name, *stored, held, due, now, item.priority, item.deadline))
-        self._tallies.add(item.destination, "accepted")
-        self.touched.add(item.destination)
+        rows.append((*name, *stored, held, due, now, item.priority, item.deadline))
         return Appended.ACCEPTED
+
+    def _insert(self, rows: list[NewRow]) -> None:
+        """Write the rows, and have none left."""
+        self._db.executemany(APPEND, rows)
+        for destination, number in Counter(row[0] for row in rows).items():
+            self._tallies.add(destination, "accepted", number)
+            self.touched.add(destination)
+        rows.clear()
 
     def _shed(self, item: NewItem, now: float) -> Appended:
         """There is no room, but a repeat of what was accepted is a duplicate all the same."""

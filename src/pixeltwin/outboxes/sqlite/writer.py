@@ -1,7 +1,8 @@
 """One thread does everything that is done to the file, and does together what waits together.
 
 An fsync costs the same for one hit as for five hundred, so all commands that wait become one transaction. Their
-tasks hear of it after the commit, with one call into their event loop.
+tasks hear of it after the commit, with one call into their event loop. What is appended in one turn of a loop comes
+to the thread together: it would wake up for the first, and commit that alone. So groups grow with the load.
 """
 
 import asyncio
@@ -12,19 +13,30 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import groupby
+from typing import Any, Final, NamedTuple
 
+from pixeltwin.delivery.outbox import Appended, NewItem
 from pixeltwin.outboxes.sqlite.keeper import Keeper, Remedy
-from pixeltwin.outboxes.sqlite.store import Store
+from pixeltwin.outboxes.sqlite.store import Order, Store
 
 REMEDIES: Final = 2  # for one group: the ballast's room, then the log's
-MAX_GROUP: Final = 1000  # entries; bounds how long the first of a group waits for the last
+MAX_GROUP: Final = 1000  # entries and one turn's more; bounds how long the first of a group waits for the last
 
 
 @dataclass(frozen=True, slots=True)
-class Command[T]:
+class Work[T]:
+    """Anything that is done to the store."""
+
     work: Callable[[Store], T]
     future: asyncio.Future[T]
+
+
+class Append(NamedTuple):
+    """Items to be stored. Nearly everything that is done is this."""
+
+    order: Order
+    future: asyncio.Future[list[Appended]]
 
 
 @dataclass(slots=True, eq=False)
@@ -42,11 +54,11 @@ class Waiter:
     look_at: float = 0.0
 
 
-type Entry = Command[Any] | Waiter | None  # None: stop
+type Command = Work[Any] | Append
+type Entry = Command | Waiter | None  # None: stop
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a task is told: the value, or the error to raise."""
 
     future: asyncio.Future[Any]
@@ -68,7 +80,8 @@ class Writer:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._store = keeper.store
-        self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+        self._entries: queue.SimpleQueue[Sequence[Entry]] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[Append]] = {}
         self._waiters: list[Waiter] = []
         # A daemon: whoever ends without closing has lost nothing that was acknowledged.
         self._thread = threading.Thread(target=self._serve, name="outbox", daemon=True)
@@ -88,19 +101,36 @@ class Writer:
 
     async def do[T](self, work: Callable[[Store], T]) -> T:
         """The result of the work, once it is durable. What the work raises is raised here."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._entries.put(Command(work, future))
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._hand_over(loop)
+        self._entries.put((Work(work, future),))
         return await future
+
+    def append(self, items: Sequence[NewItem], now: float) -> asyncio.Future[list[Appended]]:
+        """What becomes of the items, once they are durable; without a task, as this is done for every hit."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[list[Appended]] = loop.create_future()
+        gathered = self._gathered.setdefault(loop, [])
+        if not gathered:
+            loop.call_soon(self._hand_over, loop)
+        gathered.append(Append((items, now), future))
+        return future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the thread what was appended in this turn of the loop."""
+        if gathered := self._gathered.pop(loop, None):
+            self._entries.put(gathered)
 
     async def wait(self, destination: str, *, seconds: float, now: float) -> None:
         """Return when something of the destination may have become due, or after so many seconds."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._entries.put(Waiter(destination, seconds, now, time.monotonic(), future))
+        self._entries.put((Waiter(destination, seconds, now, time.monotonic(), future),))
         await future
 
     def stop(self) -> None:
         """Finish what was asked for so far and end the thread; blocks until it has."""
-        self._entries.put(None)
+        self._entries.put((None,))
         self._thread.join()
 
     def _serve(self) -> None:
@@ -108,7 +138,7 @@ class Writer:
         while not stopping:
             entries = self._next_entries()
             stopping = None in entries
-            answers = self._attempt([entry for entry in entries if isinstance(entry, Command)])
+            answers = self._attempt([entry for entry in entries if isinstance(entry, Work | Append)])
             self._waiters += [entry for entry in entries if isinstance(entry, Waiter)]
             answers += self._wake(everybody=stopping)
             _tell(answers)
@@ -117,9 +147,9 @@ class Writer:
         """Everything that waits by now; nothing when it is time to look after a waiter."""
         entries: list[Entry] = []
         with suppress(queue.Empty):
-            entries.append(self._entries.get(timeout=self._pause()))
+            entries += self._entries.get(timeout=self._pause())
             while len(entries) < MAX_GROUP:
-                entries.append(self._entries.get_nowait())
+                entries += self._entries.get_nowait()
         return entries
 
     def _pause(self) -> float | None:
@@ -128,7 +158,7 @@ class Writer:
         wanted = min(waiter.look_at for waiter in self._waiters) - time.monotonic()
         return min(max(0.0, wanted), threading.TIMEOUT_MAX)
 
-    def _attempt(self, commands: Sequence[Command[Any]], *, tries: int = REMEDIES) -> list[Answer]:
+    def _attempt(self, commands: Sequence[Command], *, tries: int = REMEDIES) -> list[Answer]:
         """Do the commands in one transaction; should that fail, one by one, so that a bad one fails alone.
 
         Not so when it was the disk that failed: then all of them have.
@@ -138,15 +168,25 @@ class Writer:
         try:
             self._keeper.check()
             with self._store.transaction():
-                values = [command.work(self._store) for command in commands]
+                values = self._values(commands)
         except Exception as error:
             remedy = self._keeper.remedy(error)
             if remedy is Remedy.AGAIN and tries:
                 return self._attempt(commands, tries=tries - 1)
             if remedy is Remedy.NONE or len(commands) == 1:
-                return [Answer(command.future, error=error) for command in commands]
+                return [Answer(command.future, error=self._keeper.told(error)) for command in commands]
             return [answer for command in commands for answer in self._attempt([command])]
         return [Answer(command.future, value) for command, value in zip(commands, values, strict=True)]
+
+    def _values(self, commands: Sequence[Command]) -> list[Any]:
+        """What the commands come to, in their order. Appends that follow one another are done together."""
+        values: list[Any] = []
+        for are_appends, run in groupby(commands, lambda command: isinstance(command, Append)):
+            if are_appends:
+                values += self._store.append([one.order for one in run if isinstance(one, Append)])
+            else:
+                values += [one.work(self._store) for one in run if isinstance(one, Work)]
+        return values
 
     def _wake(self, *, everybody: bool) -> list[Answer]:
         """Look after the waiters whose time has come or whose destination was touched."""
@@ -170,7 +210,7 @@ class Writer:
         try:
             pause = min(self._store.next_due(waiter.destination, now) - now, waiter.seconds - elapsed)
         except Exception as error:
-            return Answer(waiter.future, error=error)
+            return Answer(waiter.future, error=self._keeper.told(error))
         waiter.look_at = time.monotonic() + pause
         return Answer(waiter.future) if pause <= 0 else None
 
