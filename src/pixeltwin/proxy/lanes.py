@@ -50,7 +50,7 @@ class Lanes:
         context, data = nextlayer.context, nextlayer.data_client()
         is_new = len(context.layers) == 1 and isinstance(context.layers[0], layers.modes.ReverseProxy)
         if is_new and data and nextlayer.layer is None and not isinstance(nextlayer, Handed):
-            nextlayer.layer = self._behind_tls(context) if starts_like_tls_record(data) else self._lane(context)
+            nextlayer.layer = self._behind_tls(context) if starts_like_tls_record(data) else self.lane(context)
 
     def _behind_tls(self, context: Context) -> layer.Layer:
         """As mitmproxy stacks TLS itself: the server's layer is for what may be handed back."""
@@ -58,10 +58,11 @@ class Lanes:
         if isinstance(mode := context.client.proxy_mode, mode_specs.ReverseMode) and mode.scheme == "https":
             stack /= layers.ServerTLSLayer(context)
         stack /= layers.ClientTLSLayer(context)
-        stack /= self._lane(context)
+        stack /= self.lane(context)
         return stack[0]
 
-    def _lane(self, context: Context) -> HitLane:
+    def lane(self, context: Context) -> HitLane:
+        """A lane for one more connection."""
         limits = self._front.limits
         largest = max(limits.body, limits.ingest_body)
         reader = RequestReader(max_head=limits.url + HEADERS, max_body=largest + HEADROOM)
