@@ -26,7 +26,6 @@ from pixeltwin.proxy.wire import (
     RequestReader,
     TooLargeError,
     answer_bytes,
-    joined_headers,
 )
 
 
@@ -148,7 +147,7 @@ class HitLane(layer.Layer):
             host=head.host,
             path=head.path,
             query=head.query,
-            headers=joined_headers(head.fields),
+            headers=head.headers,
             body=body,
             peer=peer[0] if peer else "",
             received_at=time.time(),
