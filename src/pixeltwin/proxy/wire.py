@@ -219,14 +219,20 @@ def the_host(named: list[str]) -> str:
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
-def answer_bytes(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
-    """The answer as HTTP/1.1; `bodiless`: to a HEAD. A 204 has no length (RFC 9110 8.6)."""
-    lines = [f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}", f"Content-Type: {answer.content_type}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
-    lines += [f"Set-Cookie: {cookie.header()}" for cookie in answer.cookies]
+def answer_fields(answer: Answer, *, close: bool) -> list[tuple[str, str]]:
+    """The answer's headers. A 204 has no length (RFC 9110 8.6)."""
+    fields = [("Content-Type", answer.content_type), *answer.headers.items()]
+    fields += [("Set-Cookie", cookie.header()) for cookie in answer.cookies]
     if answer.status != HTTPStatus.NO_CONTENT:
-        lines.append(f"Content-Length: {len(answer.body)}")
+        fields.append(("Content-Length", str(len(answer.body))))
     if close:
-        lines.append("Connection: close")
+        fields.append(("Connection", "close"))
+    return fields
+
+
+def answer_bytes(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
+    """The answer as HTTP/1.1; `bodiless`: to a HEAD."""
+    lines = [f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}"]
+    lines += [f"{name}: {value}" for name, value in answer_fields(answer, close=close)]
     head = "\r\n".join((*lines, "", "")).encode("utf-8", "replace")
     return head if bodiless else head + answer.body
