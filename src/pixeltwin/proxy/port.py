@@ -27,7 +27,7 @@ class SharedMode(FrontMode):
 
 
 class FrontHandler(mode_servers.ProxyConnectionHandler):
-    """One connection."""
+    """One connection. A flow's hooks do not wait for anybody to resume it: nobody here can intercept one."""
 
     async def handle_hook(self, hook: commands.StartHook) -> None:
         addons = self.master.addons
@@ -40,7 +40,7 @@ class FrontHandler(mode_servers.ProxyConnectionHandler):
 class FrontInstance[M: FrontMode](mode_servers.AsyncioServerInstance[M]):
     """Who listens."""
 
-    is_shared: ClassVar = False
+    is_shared: ClassVar[bool] = False
 
     def make_top_layer(self, context: Context) -> Layer:
         """The lane, above what mitmproxy wants to see below it when the lane hands a connection over to it."""
