@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixeltwin.pixel.answer import EMPTY, Answer
-from pixeltwin.proxy.wire import ForeignError, RequestReader, TooLargeError, answer_bytes
+from pixeltwin.proxy.wire import ForeignError, RequestReader, TooLargeError, answer_bytes, joined_headers
 
 GET = b"GET /tr/?id=1&ev=PageView HTTP/1.1\r\nHost: px.shop.example\r\n\r\n"
 POST = b"POST /tr HTTP/1.1\r\nHost: px.shop.example\r\nContent-Length: 9\r\n\r\nid=1&ev=a"
@@ -111,6 +111,22 @@ def test_the_host_is_known_when_there_is_exactly_one() -> None:
         head = reading.head()
         assert head
         assert head.host == expected
+
+
+@given(st.lists(st.tuples(st.sampled_from([b"Cookie", b"cookie", b"X-A", b"x-a", b"Accept"]), st.binary()), max_size=5))
+def test_repeated_headers_are_joined_in_their_order(fields: list[tuple[bytes, bytes]]) -> None:
+    joined = joined_headers(fields)
+    assert set(joined) == {name.decode().lower() for name, _ in fields}
+    for name, value in joined.items():
+        sent = [one.decode("utf-8", "replace") for raw_name, one in fields if raw_name.decode().lower() == name]
+        assert value == ("; " if name == "cookie" else ", ").join(sent)
+
+
+def test_a_tls_handshake_is_no_head_that_is_still_to_end() -> None:
+    reading = reader()
+    reading.receive(b"\x16\x03\x01\x02\x00")
+    with pytest.raises(ForeignError):
+        reading.head()
 
 
 def test_an_answer_to_head_has_the_length_and_not_the_body() -> None:

@@ -9,6 +9,7 @@ from math import ceil
 from pathlib import Path
 from typing import Final
 
+from pixeltwin.cli.collector import collect_seldom
 from pixeltwin.cli.run import open_gateway, read_config
 from pixeltwin.cli.signals import reload_on_hangup, stop_on_signals
 from pixeltwin.config import Config, Listen
@@ -39,6 +40,7 @@ async def run_back(path: Path, count: int, lane: str = "fast") -> int:
         reload_on_hangup(reloader.begin)
         admin = str(config.admin.listen) if config.admin else "off"
         log.info("pixeltwin runs", listen=str(config.server.listen), admin=admin, config=config.digest, workers=count)
+        collect_seldom()
         await stopping.wait()
         await gateway.close()
     log.info("pixeltwin has stopped")

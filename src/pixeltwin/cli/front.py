@@ -7,6 +7,7 @@ from typing import cast
 
 import typer
 
+from pixeltwin.cli.collector import collect_seldom
 from pixeltwin.cli.ending import finish
 from pixeltwin.gateway.front import Behind, Front
 from pixeltwin.gateway.throttle import Cells
@@ -27,6 +28,7 @@ async def run_front(lane: Lane, ours: socket.socket, cells: Cells) -> int:
     server = Embedded(gateway, lane, shared=True)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.stop)
     following = asyncio.create_task(_follow(behind, gateway, server))
+    collect_seldom()
     await server.run()
     if following.done():
         following.result()

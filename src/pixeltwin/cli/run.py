@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pixeltwin.cli.collector import collect_seldom
 from pixeltwin.cli.pages import admin_pages
 from pixeltwin.cli.signals import reload_on_hangup, stop_on_signals
 from pixeltwin.config import Config, Pixel, load_config
@@ -32,6 +33,7 @@ async def run_gateway(path: Path, lane: "Lane" = "fast") -> int:
         reload_on_hangup(reloader.begin)
         admin = str(config.admin.listen) if config.admin else "off"
         log.info("pixeltwin runs", listen=str(config.server.listen), admin=admin, config=config.digest)
+        collect_seldom()
         await server.run()
     log.info("pixeltwin has stopped")
     return 0

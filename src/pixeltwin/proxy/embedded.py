@@ -10,7 +10,7 @@ from pixeltwin.config import Config
 from pixeltwin.gateway import Gateway
 from pixeltwin.proxy.front_door import FrontDoor
 from pixeltwin.proxy.lanes import HEADROOM, Lane, Lanes
-from pixeltwin.proxy.shared_port import SharedMode
+from pixeltwin.proxy.port import FrontMode, SharedMode
 
 # The mode wants an upstream; the front door answers everything, so nobody connects to this one.
 NO_UPSTREAM: Final = "http://127.0.0.1:9"
@@ -62,7 +62,7 @@ def _limits(config: Config) -> dict[str, Any]:
 
 def _options(config: Config, shared: bool) -> dict[str, Any]:
     listen = config.server.listen
-    mode = SharedMode.type_name if shared else "reverse"
+    mode = (SharedMode if shared else FrontMode).type_name
     return {
         "mode": [f"{mode}:{NO_UPSTREAM}@{listen.host}:{listen.port}"],  # no brackets: the last colon counts
         **_limits(config),

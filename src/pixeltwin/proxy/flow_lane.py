@@ -5,11 +5,12 @@ The same addon answers it that answers the flows of mitmproxy's own HTTP layer, 
 
 import time
 
-from mitmproxy import http
+from mitmproxy import addonmanager, ctx, http
 from mitmproxy.net.http import http1
-from mitmproxy.proxy import layer
+from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook, HttpRequestHook, HttpResponseHook
 
+from pixeltwin.proxy import flows
 from pixeltwin.proxy.hit_lane import HitLane
 from pixeltwin.proxy.wire import Head
 
@@ -18,40 +19,27 @@ class FlowLane(HitLane):
     """One connection's lane."""
 
     def _serve(self, head: Head, body: bytes) -> layer.CommandGenerator[None]:
-        flow = self._flow(head, body)
-        yield HttpRequestHeadersHook(flow)
-        yield HttpRequestHook(flow)
+        flow = flows.new_flow(self.context, head, body)
+        yield from _heard(HttpRequestHeadersHook(flow))
+        yield from _heard(HttpRequestHook(flow))
         if flow.response is None:
             self._front.goes_on(self.context.client)
             yield from self._hand_back()
             return
         flow.response.timestamp_start = flow.response.timestamp_end = time.time()
-        yield HttpResponseHook(flow)
+        yield from _heard(HttpResponseHook(flow))
         flow.live = False
         close = self._front.is_draining or not head.keep_alive
         if close:
             flow.response.headers["connection"] = "close"
         yield from self._finish(_assembled(flow.response, is_bodiless=head.method == "HEAD"), close=close)
 
-    def _flow(self, head: Head, body: bytes) -> http.HTTPFlow:
-        server, now = self.context.server, time.time()
-        address = server.address or ("", 0)
-        flow = http.HTTPFlow(self.context.client, server, live=True)
-        flow.request = http.Request(
-            host=address[0],
-            port=address[1],
-            method=head.method.encode(),
-            scheme=b"https" if self.context.client.tls else b"http",
-            authority=b"",
-            path=head.target,
-            http_version=b"HTTP/1.1",
-            headers=http.Headers(head.fields),
-            content=body,
-            trailers=None,
-            timestamp_start=now,
-            timestamp_end=now,
-        )
-        return flow
+
+def _heard(hook: commands.StartHook) -> layer.CommandGenerator[None]:
+    """The hook, if an addon waits for it; each would cost a task of its own. `update` follows every hook of a flow."""
+    addons = addonmanager.traverse(ctx.master.addons.chain)
+    if any(hasattr(addon, hook.name) or hasattr(addon, "update") for addon in addons):
+        yield hook
 
 
 def _assembled(response: http.Response, *, is_bodiless: bool) -> bytes:

@@ -1,23 +1,61 @@
 """Between mitmproxy's flows and pixeltwin's own types."""
 
+import time
 from collections.abc import Iterable
-from http import HTTPStatus
 from typing import Final
 
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
+from mitmproxy.proxy.context import Context
 
 from pixeltwin.pixel.answer import Answer
 from pixeltwin.pixel.cookies import SetCookie
 from pixeltwin.pixel.request import HitRequest
-from pixeltwin.proxy.wire import joined_headers, the_host
+from pixeltwin.proxy.wire import REASONS, Head, answer_fields, joined_headers, the_host
 
 METHODS: Final = ("GET", "POST")
 PRIVATE: Final = frozenset({"cookie", "authorization", "forwarded", "via"})  # PROTOCOL 4.4
 
 
+class RequestData(http.RequestData):
+    """What is made of bytes that were parsed, and so of the right types."""
+
+    def __post_init__(self) -> None:
+        """Do not look at the type of each field again, which costs as much as parsing them."""
+
+
+class ResponseData(http.ResponseData):
+    """As `RequestData`."""
+
+    def __post_init__(self) -> None:
+        """As there."""
+
+
 def is_reverse(flow: http.HTTPFlow) -> bool:
     return isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode)
+
+
+def new_flow(context: Context, head: Head, body: bytes) -> http.HTTPFlow:
+    """The flow of a request that was just read from the context's client."""
+    client, server, now = context.client, context.server, time.time()
+    host, port, *_ = server.address or ("", 0)
+    flow = http.HTTPFlow(client, server, live=True)
+    flow.request = http.Request.__new__(http.Request)
+    flow.request.data = RequestData(
+        host=host,
+        port=port,
+        method=head.method.encode(),
+        scheme=b"https" if client.tls else b"http",
+        authority=b"",
+        path=head.target,
+        http_version=b"HTTP/1.1",
+        headers=http.Headers(head.fields),
+        content=body,
+        trailers=None,
+        timestamp_start=now,
+        timestamp_end=now,
+    )
+    return flow
 
 
 def is_fresh(flow: http.HTTPFlow) -> bool:
@@ -72,11 +110,19 @@ def set_cookies(response: http.Response, cookies: Iterable[SetCookie]) -> None:
 
 def set_answer(flow: http.HTTPFlow, answer: Answer, *, close: bool = False) -> None:
     """Answer the flow here; mitmproxy asks no upstream."""
-    headers = {"Content-Type": answer.content_type, **answer.headers, **({"Connection": "close"} if close else {})}
-    flow.response = http.Response.make(answer.status, answer.body, headers)
-    if answer.status == HTTPStatus.NO_CONTENT:
-        del flow.response.headers["content-length"]  # RFC 9110 8.6
-    set_cookies(flow.response, answer.cookies)
+    fields = answer_fields(answer, close=close)
+    now = time.time()
+    flow.response = http.Response.__new__(http.Response)
+    flow.response.data = ResponseData(
+        http_version=b"HTTP/1.1",
+        headers=http.Headers([(name.encode(), value.encode("utf-8", "replace")) for name, value in fields]),
+        content=answer.body,
+        trailers=None,
+        timestamp_start=now,
+        timestamp_end=now,
+        status_code=answer.status,
+        reason=REASONS.get(answer.status, "").encode(),
+    )
 
 
 def host_header(flow: http.HTTPFlow) -> str:

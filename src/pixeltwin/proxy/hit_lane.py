@@ -9,7 +9,7 @@ bytes ─ RequestReader ─ front.answer ─ (the outbox has committed) ─► b
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from mitmproxy.connection import Client
@@ -26,8 +26,9 @@ from pixeltwin.proxy.wire import (
     RequestReader,
     TooLargeError,
     answer_bytes,
-    joined_headers,
 )
+
+type Deliver = Callable[[Client, events.Event], Awaitable[None]]
 
 
 class Front(Protocol):
@@ -54,6 +55,9 @@ class Front(Protocol):
 class Answered(events.Event):
     """Given back to the connection whose request was answered."""
 
+    def __init__(self, answer: Answer | None) -> None:
+        self.answer = answer
+
 
 class Overdue(events.Event):
     """Given to a connection whose request takes too long to arrive."""
@@ -66,9 +70,7 @@ class Handed(layer.NextLayer):
 class HitLane(layer.Layer):
     """One connection's lane. `deliver` brings an event of ours to the connection."""
 
-    def __init__(
-        self, context: Context, front: Front, reader: RequestReader, deliver: Callable[[Client, events.Event], object]
-    ) -> None:
+    def __init__(self, context: Context, front: Front, reader: RequestReader, deliver: Deliver) -> None:
         super().__init__(context)
         self._front = front
         self._reader = reader
@@ -85,8 +87,8 @@ class HitLane(layer.Layer):
                 yield from self._handed.handle_event(event)
             case events.DataReceived(data=data):
                 yield from self._receive(data)
-            case Answered() if self._answering:
-                yield from self._send(*self._answering)
+            case Answered(answer=answer) if self._answering:
+                yield from self._send(self._answering[0], answer)
                 yield from self._proceed()
             case Overdue() if self.unread_since is not None:
                 yield from self._refuse(408)
@@ -133,13 +135,19 @@ class HitLane(layer.Layer):
 
     def _serve(self, head: Head, body: bytes) -> layer.CommandGenerator[None]:
         """Begin to answer; what needs no wait is answered at once."""
-        answering = self._front.answer(self._request(head, body))
+        answering = self._answer(self._request(head, body))
         task = asyncio.get_running_loop().create_task(answering)  # mitmproxy's loop starts tasks where they are made
         if task.done():
-            yield from self._send(head, task)
-            return
-        self._answering = head, task
-        task.add_done_callback(lambda _: self._deliver(self.context.client, Answered()))
+            yield from self._send(head, task.result())
+        else:
+            self._answering = head, task
+
+    async def _answer(self, request: HitRequest) -> Answer | None:
+        """The answer, which is also brought to the connection if that has gone on to wait for it."""
+        answer = await self._front.answer(request)
+        if self._answering:
+            await self._deliver(self.context.client, Answered(answer))
+        return answer
 
     def _request(self, head: Head, body: bytes) -> HitRequest:
         peer = self.context.client.peername
@@ -148,14 +156,13 @@ class HitLane(layer.Layer):
             host=head.host,
             path=head.path,
             query=head.query,
-            headers=joined_headers(head.fields),
+            headers=head.headers,
             body=body,
             peer=peer[0] if peer else "",
             received_at=time.time(),
         )
 
-    def _send(self, head: Head, task: "asyncio.Task[Answer | None]") -> layer.CommandGenerator[None]:
-        answer = task.result()
+    def _send(self, head: Head, answer: Answer | None) -> layer.CommandGenerator[None]:
         if answer is None:
             self._front.goes_on(self.context.client)
             yield from self._hand_back()

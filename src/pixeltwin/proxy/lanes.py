@@ -35,7 +35,6 @@ class Lanes:
         self._front = front
         self._kind = FlowLane if lane == "flows" else HitLane
         self._lanes: WeakSet[HitLane] = WeakSet()
-        self._tasks: set[asyncio.Task[None]] = set()  # asyncio itself holds tasks weakly
         self._sweeper: asyncio.Task[None] | None = None
 
     def running(self) -> None:
@@ -50,7 +49,7 @@ class Lanes:
         context, data = nextlayer.context, nextlayer.data_client()
         is_new = len(context.layers) == 1 and isinstance(context.layers[0], layers.modes.ReverseProxy)
         if is_new and data and nextlayer.layer is None and not isinstance(nextlayer, Handed):
-            nextlayer.layer = self._behind_tls(context) if starts_like_tls_record(data) else self._lane(context)
+            nextlayer.layer = self._behind_tls(context) if starts_like_tls_record(data) else self.lane(context)
 
     def _behind_tls(self, context: Context) -> layer.Layer:
         """As mitmproxy stacks TLS itself: the server's layer is for what may be handed back."""
@@ -58,10 +57,11 @@ class Lanes:
         if isinstance(mode := context.client.proxy_mode, mode_specs.ReverseMode) and mode.scheme == "https":
             stack /= layers.ServerTLSLayer(context)
         stack /= layers.ClientTLSLayer(context)
-        stack /= self._lane(context)
+        stack /= self.lane(context)
         return stack[0]
 
-    def _lane(self, context: Context) -> HitLane:
+    def lane(self, context: Context) -> HitLane:
+        """A lane for one more connection."""
         limits = self._front.limits
         largest = max(limits.body, limits.ingest_body)
         reader = RequestReader(max_head=limits.url + HEADERS, max_body=largest + HEADROOM)
@@ -69,15 +69,10 @@ class Lanes:
         self._lanes.add(lane)
         return lane
 
-    def _deliver(self, client: Client, event: events.Event) -> None:
+    async def _deliver(self, client: Client, event: events.Event) -> None:
         """Give the event to the connection, as mitmproxy injects messages; one that has gone needs none."""
-        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)  # guarded by tests/proxy
-        if handler is None:
-            return
-        task = asyncio.get_running_loop().create_task(handler.server_event(event))
-        if not task.done():
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        if handler := ctx.master.addons.get("proxyserver").connections.get(client.id):  # guarded by tests/proxy
+            await handler.server_event(event)
 
     async def _sweep(self) -> None:
         """End what takes too long to arrive: mitmproxy's own time-out is put off by every byte."""
@@ -85,7 +80,7 @@ class Lanes:
             await asyncio.sleep(SWEEP_SECONDS)
             latest = time.monotonic() - self._front.limits.read_timeout
             for lane in self._overdue(latest):
-                self._deliver(lane.context.client, Overdue())
+                await self._deliver(lane.context.client, Overdue())
 
     def _overdue(self, latest: float) -> Iterator[HitLane]:
         for lane in list(self._lanes):

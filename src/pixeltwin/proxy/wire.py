@@ -1,11 +1,10 @@
 """HTTP/1.1 between a connection's bytes and our own types, without mitmproxy's flows. llhttp parses, strictly."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 import httptools
 
@@ -13,7 +12,7 @@ from pixeltwin.pixel.answer import Answer
 
 END_OF_HEAD: Final = re.compile(rb"\n\r?\n")  # also one that llhttp does not accept: nobody waits for another
 REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
-SHORT: Final = 100  # bytes of a header's name
+TLS: Final = b"\x16"  # how a handshake begins, which may be long in coming to something like the end of a head
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 type Fields = list[tuple[bytes, bytes]]
@@ -31,13 +30,16 @@ class TooLargeError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A request's head. `length` is that of the body in bytes, None when it comes in chunks."""
+class Head(NamedTuple):
+    """A request's head. `length` is that of the body in bytes, None when it comes in chunks.
+
+    `fields` are the headers as they were sent, `headers` those that `joined_headers` makes of them.
+    """
 
     method: str
     target: bytes
     fields: Fields
+    headers: dict[str, str]
     length: int | None
     keep_alive: bool
     expects_continue: bool
@@ -47,7 +49,9 @@ class Head:
     @property
     def host(self) -> str:
         """As `the_host`."""
-        return the_host([value.decode("latin-1") for name, value in self.fields if _lower(name) == "host"])
+        if len(self.headers) == len(self.fields):  # no name twice
+            return the_host([self.headers["host"]]) if "host" in self.headers else ""
+        return the_host([value.decode("utf-8", "replace") for name, value in self.fields if name.lower() == b"host"])
 
 
 @dataclass(slots=True)
@@ -114,6 +118,8 @@ class RequestReader:
             if end > self._max_head:
                 raise TooLargeError(431)
             if not found:
+                if self._bytes.startswith(TLS):
+                    raise ForeignError("TLS")
                 self._searched = max(0, end - 2)
                 return None
             del found  # it would keep the bytes from growing
@@ -149,16 +155,17 @@ class RequestReader:
         if not message.has_head or parser.get_http_version() != "1.1":
             raise ForeignError("not HTTP/1.1")
         self._head_end = self._end = end
-        named = {name.lower(): value for name, value in message.fields}
+        headers = joined_headers(message.fields)
         path, _, query = message.target.partition(b"?")
         return Head(
             method=parser.get_method().decode("ascii"),
             target=message.target,
             fields=message.fields,
-            length=_length(named),
+            headers=headers,
+            length=_length(headers),
             # llhttp's own word is gone once a request without body is complete
-            keep_alive=b"close" not in named.get(b"connection", b"").lower(),
-            expects_continue=named.get(b"expect", b"").lower() == b"100-continue",
+            keep_alive="close" not in headers.get("connection", "").lower(),
+            expects_continue=headers.get("expect", "").lower() == "100-continue",
             path=path.decode("latin-1"),
             query=query,
         )
@@ -179,33 +186,29 @@ class RequestReader:
         return bytes(self._message.body)
 
 
-def _length(named: Mapping[bytes, bytes]) -> int | None:
+def _length(headers: Mapping[str, str]) -> int | None:
     """The length that llhttp has found well-formed and unambiguous."""
-    if (coding := named.get(b"transfer-encoding")) is None:
-        return int(named.get(b"content-length", b"0"))
-    if coding.lower() != b"chunked":
+    if (coding := headers.get("transfer-encoding")) is None:
+        return int(headers.get("content-length", "0"))
+    if coding.lower() != "chunked":
         raise ForeignError("a transfer coding besides chunked")
     return None
 
 
-def joined_headers(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
+    joined = {name.lower().decode("latin-1"): value.decode("utf-8", "replace") for name, value in fields}
+    return joined if len(joined) == len(fields) else _rejoined(fields)
+
+
+def _rejoined(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = _lower(raw_name), raw_value.decode("utf-8", "replace")
+        name, value = raw_name.lower().decode("latin-1"), raw_value.decode("utf-8", "replace")
         if name in joined:
             value = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}"
         joined[name] = value
     return joined
-
-
-def _lower(name: bytes) -> str:
-    return _known(name) if len(name) <= SHORT else name.decode("latin-1").lower()
-
-
-@lru_cache(1024)  # browsers use few, but clients make them up
-def _known(name: bytes) -> str:
-    return name.decode("latin-1").lower()
 
 
 def the_host(named: list[str]) -> str:
@@ -216,14 +219,20 @@ def the_host(named: list[str]) -> str:
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
-def answer_bytes(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
-    """The answer as HTTP/1.1; `bodiless`: to a HEAD. A 204 has no length (RFC 9110 8.6)."""
-    lines = [f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}", f"Content-Type: {answer.content_type}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers.items()]
-    lines += [f"Set-Cookie: {cookie.header()}" for cookie in answer.cookies]
+def answer_fields(answer: Answer, *, close: bool) -> list[tuple[str, str]]:
+    """The answer's headers. A 204 has no length (RFC 9110 8.6)."""
+    fields = [("Content-Type", answer.content_type), *answer.headers.items()]
+    fields += [("Set-Cookie", cookie.header()) for cookie in answer.cookies]
     if answer.status != HTTPStatus.NO_CONTENT:
-        lines.append(f"Content-Length: {len(answer.body)}")
+        fields.append(("Content-Length", str(len(answer.body))))
     if close:
-        lines.append("Connection: close")
+        fields.append(("Connection", "close"))
+    return fields
+
+
+def answer_bytes(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
+    """The answer as HTTP/1.1; `bodiless`: to a HEAD."""
+    lines = [f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}"]
+    lines += [f"{name}: {value}" for name, value in answer_fields(answer, close=close)]
     head = "\r\n".join((*lines, "", "")).encode("utf-8", "replace")
     return head if bodiless else head + answer.body

@@ -1,4 +1,4 @@
-"""The mode that shares its port is made of what mitmproxy does not document: here is what must hold of it."""
+"""The modes of `pixeltwin run` are made of what mitmproxy does not document: here is what must hold of them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from mitmproxy import ctx
 from tests.factories import hit_query
 from tests.processes import free_port
 
@@ -23,11 +24,13 @@ meta: {{ graph: "http://127.0.0.1:9", pixel: "http://127.0.0.1:9" }}
 
 
 @asynccontextmanager
-async def served(port: int, lane: Lane = "fast", host: str = "127.0.0.1") -> AsyncIterator[Embedded]:
+async def served(
+    port: int, lane: Lane = "fast", host: str = "127.0.0.1", *, shared: bool = True
+) -> AsyncIterator[Embedded]:
     config = Config.from_text(CONFIG.format(host=host, port=port), base=Path(), env={"SECRET": "a-secret-of-the-test"})
     gateway = Gateway(config, relay="none")
     await gateway.open()
-    server = Embedded(gateway, lane, shared=True)
+    server = Embedded(gateway, lane, shared=shared)
     running = asyncio.create_task(server.run())
     await server.opened()
     try:
@@ -44,10 +47,41 @@ async def answer(port: int, host: str = "127.0.0.1") -> bytes:
         return await reader.readline()
 
 
+@pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("lane", LANES)
-async def test_hits_are_answered_in_every_lane(lane):
-    async with served(port := free_port(), lane):
+async def test_hits_are_answered_in_every_lane(lane, shared):
+    async with served(port := free_port(), lane, shared=shared):
         assert await answer(port) == b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_a_connection_that_has_ended_is_forgotten(lane):
+    async with served(port := free_port(), lane):
+        await answer(port)
+        async with asyncio.timeout(3.0):
+            while ctx.master.addons.get("proxyserver").connections:  # noqa: ASYNC110 an end rings no bell
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_only_addons_that_have_a_hook_hear_of_it_and_a_fault_in_one_is_its_own(lane):
+    heard = []
+
+    class Faulty:
+        async def client_connected(self, client):
+            heard.append(client)
+            raise RuntimeError("a fault of the test")
+
+    async with served(port := free_port(), lane):
+        ctx.master.addons.add(Faulty())
+        assert await answer(port) == b"HTTP/1.1 200 OK\r\n"
+    assert len(heard) == 1
+
+
+async def test_a_port_of_ours_alone_is_shared_with_nobody():
+    async with served(port := free_port(), shared=False):
+        with pytest.raises(OSError, match="in use"):
+            await asyncio.start_server(lambda *_: None, "127.0.0.1", port, reuse_port=True)
 
 
 async def test_ipv6_is_listened_on():

@@ -1,0 +1,73 @@
+"""The port of `pixeltwin run`: mitmproxy's reverse mode, without what nobody here waits for.
+
+A connection is in its lane from its first byte on, and only addons that have a hook hear of it: mitmproxy asks its
+addons for the lane, and each of them at every hook. Not documented API: tests/proxy guard it.
+"""
+
+import asyncio
+from typing import ClassVar, Final
+
+from mitmproxy import addonmanager, ctx
+from mitmproxy.proxy import commands, layers, mode_servers, mode_specs
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layer import Layer
+from mitmproxy_rs import Stream
+from mitmproxy_rs.udp import UdpServer
+from mitmproxy_rs.wireguard import WireGuardServer
+
+BACKLOG: Final = 2048  # connections that wait to be taken; asyncio's own 100 are a burst of one shop
+
+
+class FrontMode(mode_specs.ReverseMode):
+    """`front:http://127.0.0.1:9@host:port`: reverse mode, as mitmproxy derives a mode's name from its class's."""
+
+
+class SharedMode(FrontMode):
+    """`shared:…`: the port is open to other processes too, and the system gives each new connection to one of them."""
+
+
+class FrontHandler(mode_servers.ProxyConnectionHandler):
+    """One connection. A flow's hooks do not wait for anybody to resume it: nobody here can intercept one."""
+
+    async def handle_hook(self, hook: commands.StartHook) -> None:
+        addons = self.master.addons
+        for addon in addons.chain:
+            if hasattr(addon, hook.name):
+                with self.timeout_watchdog.disarm(), addonmanager.safecall():
+                    await addons.invoke_addon(addon, hook)
+
+
+class FrontInstance[M: FrontMode](mode_servers.AsyncioServerInstance[M]):
+    """Who listens."""
+
+    is_shared: ClassVar[bool] = False
+
+    def make_top_layer(self, context: Context) -> Layer:
+        """The lane, above what mitmproxy wants to see below it when the lane hands a connection over to it."""
+        reverse = layers.modes.ReverseProxy(context)
+        context.server.address = self.mode.address
+        lanes = ctx.master.addons.get("lanes")
+        return lanes.lane(context) if lanes else reverse
+
+    async def handle_stream(
+        self, reader: asyncio.StreamReader | Stream, writer: asyncio.StreamWriter | Stream | None = None
+    ) -> None:
+        assert writer  # noqa: S101 only UDP's is in the reader
+        handler = FrontHandler(ctx.master, reader, writer, ctx.options, self.mode)  # type: ignore[no-untyped-call]
+        handler.layer = self.make_top_layer(handler.layer.context)
+        with self.manager.register_connection(handler.client.id, handler):
+            await handler.handle_client()
+
+    async def listen(self, host: str, port: int) -> list[asyncio.Server | UdpServer | WireGuardServer]:
+        server = asyncio.start_server(self.handle_stream, host, port, reuse_port=self.is_shared, backlog=BACKLOG)
+        return [await server]
+
+
+class OwnInstance(FrontInstance[FrontMode]):
+    """Who listens alone."""
+
+
+class SharedInstance(FrontInstance[SharedMode]):
+    """Who listens beside others (`SO_REUSEPORT`)."""
+
+    is_shared = True
