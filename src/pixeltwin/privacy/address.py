@@ -58,14 +58,14 @@ def is_quiet(text: str, privacy: Privacy) -> bool:
     Where it is so of several, each on a line of its own, it is so of each.
     """
     plain = unquote(text)
-    if "@" in plain or "%" in plain or privacy.detector.suspects(plain):
+    if "@" in plain or "%" in plain or privacy.detector.suspects_plain(plain):
         return False
     words, private = _words(plain), _private_words(privacy.parameters)
     if not LINKS.isdisjoint(words):
         return False
     names = NAMES.findall(plain)
     is_listed = not (private.isdisjoint(words) or private.isdisjoint(_words(" ".join(names))))
-    return not is_listed and not any(map(privacy.detector.is_told_by, names))
+    return not is_listed and not privacy.detector.is_told_by(*names)
 
 
 def _words(text: str) -> tuple[bytes, ...]:
