@@ -8,6 +8,7 @@ from tests.rules.factories import CONSENT
 
 from pixeltwin.mapping.origins import origins_of
 from pixeltwin.mirror import PixelPolicy, Policy, admit
+from pixeltwin.pixel.networks import Networks
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.privacy.settings import Privacy
 
@@ -65,7 +66,7 @@ def test_what_else_it_may_be_is_told_too(parameters, headers, field, origin):
 
 def test_the_address_of_a_trusted_proxy_s_client_is_told():
     arrived = request(hit_query(), headers={"x-forwarded-for": "198.51.100.7"}, peer="10.0.0.1")
-    found = origins(arrived, trusted_proxies=(ip_network("10.0.0.0/8"),))
+    found = origins(arrived, trusted_proxies=Networks([ip_network("10.0.0.0/8")]))
     assert found["user_data.client_ip_address"] == "X-Forwarded-For"
 
 

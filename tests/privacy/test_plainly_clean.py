@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pixeltwin.privacy import clean
 from pixeltwin.privacy.clean import clean_hit
 from pixeltwin.privacy.settings import Privacy
+from pixeltwin.privacy.values import tells_json
 from tests.factories import hit_query, parsed, request
 
 PIECES = st.sampled_from(
@@ -44,6 +45,8 @@ PIECES = st.sampled_from(
             "value",
             "SKU-1",
             "utm_id",
+            '"phone":',
+            '{":apiKey":1}',
         ),
     )
 )
@@ -58,3 +61,9 @@ def test_what_one_look_finds_clean_a_close_look_leaves_as_it_is(given_parameters
     with patch.object(clean, "_is_plainly_clean", lambda *_: False):
         closely = clean_hit(asked, hit, privacy)
     assert clean_hit(asked, hit, privacy) == closely
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=4))
+def test_of_several_texts_the_names_in_json_are_seen_whatever_stands_before_them(texts) -> None:
+    privacy = Privacy()
+    assert tells_json("\n".join(texts), privacy) or not any(tells_json(text, privacy) for text in texts)

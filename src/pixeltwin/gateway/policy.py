@@ -5,6 +5,7 @@ from pixeltwin.config.model import Limits as ServerLimits
 from pixeltwin.gateway.throttle import Cells, Throttle
 from pixeltwin.mirror import PixelPolicy, Policy, SourcePolicy
 from pixeltwin.pixel.hit import Limits
+from pixeltwin.pixel.networks import Networks
 from pixeltwin.rules.ruleset import RuleSet
 
 
@@ -15,7 +16,7 @@ def policy_of(config: Config, cells: Cells | None = None) -> Policy:
         pixels={pixel.id: _pixel_policy(pixel) for pixel in config.pixels},
         limits=Limits(body=limits.body, url=limits.url, params=limits.params),
         ingest_limits=Limits(body=limits.ingest_body, url=limits.url, params=limits.params),
-        trusted_proxies=config.server.trusted_proxies,
+        trusted_proxies=Networks(config.server.trusted_proxies),
         fbi_cookie=config.identity.fbi_cookie,
         set_cookies=config.identity.set_cookies,
         admits_origin=config.server.admits_origin,

@@ -10,7 +10,7 @@ from pixeltwin.expressions import Expression
 from pixeltwin.mapping.element import Element
 from pixeltwin.mapping.json_body import HashValues
 from pixeltwin.pixel.hit import Limits
-from pixeltwin.pixel.request import Network
+from pixeltwin.pixel.networks import Networks
 from pixeltwin.privacy.settings import Privacy
 from pixeltwin.rules.ruleset import RuleSet
 from pixeltwin.rules.values import Literal
@@ -53,7 +53,7 @@ class Policy:
     pixels: Mapping[str, PixelPolicy]
     limits: Limits = field(default_factory=Limits)
     ingest_limits: Limits = field(default_factory=lambda: Limits(body=4 << 20))
-    trusted_proxies: tuple[Network, ...] = ()
+    trusted_proxies: Networks = field(default_factory=Networks)
     fbi_cookie: bool = True
     set_cookies: bool = True
     admits_origin: Callable[[str], bool] = lambda origin: True

@@ -51,7 +51,7 @@ class PixelHit:
         last = dict(parameters)
         groups: dict[str, dict[str, str]] = {}
         for name, value in last.items():
-            if name[-1:] == "]" and "[" in name:
+            if "[" in name and name[-1] == "]":
                 prefix, _, key = name[:-1].partition("[")
                 groups.setdefault(prefix, {})[key] = value
         return cls(parameters, last, groups)
@@ -82,8 +82,9 @@ class PixelHit:
     @property
     def event_id(self) -> str:
         """The page's event id, the last that is not blank (PROTOCOL 3.7: a blank one counts as missing)."""
-        given = (value for name, value in reversed(self.parameters) if name == "eid" and value)
-        return self.get("eid") or next(given, "")
+        if last := self.get("eid"):
+            return last
+        return next((value for name, value in reversed(self.parameters) if name == "eid" and value), "")
 
 
 def parse_hit(request: HitRequest, limits: Limits) -> PixelHit | Skip:
@@ -160,9 +161,10 @@ BODY_READERS: Final[Mapping[str, Callable[[HitRequest, Limits], Parameters | Ski
 
 
 def checked(hit: PixelHit) -> PixelHit | Skip:
-    if not hit.pixel_id:
+    pixel_id = hit.pixel_id
+    if not pixel_id:
         return Skip(Reason.NO_PIXEL_ID)
-    if not (hit.pixel_id.isascii() and hit.pixel_id.isdigit()):
+    if not (pixel_id.isascii() and pixel_id.isdigit()):
         return Skip(Reason.BAD_PIXEL_ID)
     if not hit.event_name:
         return Skip(Reason.NO_EVENT_NAME)

@@ -16,7 +16,7 @@ from pixeltwin.privacy.settings import Privacy
 PARTS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?(//[^/?#]*)?([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
 NESTED: Final = re.compile(r"https?://|/", re.IGNORECASE)  # how an address begins that is a parameter's value
 FORM: Final = re.compile(r"(#!?/?)([^/?&=]+=.*)", re.DOTALL)  # a fragment of parameters
-NAMES: Final = re.compile(r"[/?&;#]([^/?&;#=]*)=")
+NAMES: Final = re.compile(r"[/?&;#]([^/?&;#=]*+)=")
 DEPTH: Final = 3  # of addresses in addresses
 MAX_WORDS: Final = 500  # of an address, and of those in it; no page has such a one, and what is behind its path goes
 # The words of an address stand between these; a hyphen or underscore makes no difference.
@@ -58,12 +58,14 @@ def is_quiet(text: str, privacy: Privacy) -> bool:
     Where it is so of several, each on a line of its own, it is so of each.
     """
     plain = unquote(text)
-    if "@" in plain or "%" in plain or privacy.detector.suspects(plain):
+    if "@" in plain or "%" in plain or privacy.detector.suspects_plain(plain):
         return False
-    if not LINKS.isdisjoint(_words(plain)):
+    words, private = _words(plain), _private_words(privacy.parameters)
+    if not LINKS.isdisjoint(words):
         return False
-    names, private = NAMES.findall(plain), _private_words(privacy.parameters)
-    return private.isdisjoint(_words(" ".join(names))) and not any(map(privacy.detector.is_told_by, names))
+    names = NAMES.findall(plain)
+    is_listed = not (private.isdisjoint(words) or private.isdisjoint(_words(" ".join(names))))
+    return not is_listed and not privacy.detector.is_told_by(*names)
 
 
 def _words(text: str) -> tuple[bytes, ...]:

@@ -18,7 +18,7 @@ from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.rewrite import rewrite_each
 from pixeltwin.privacy.address import clean_url, is_quiet
 from pixeltwin.privacy.settings import STANDARD, Privacy
-from pixeltwin.privacy.values import clean_properties, clean_text, is_telling
+from pixeltwin.privacy.values import clean_properties, clean_text, tells_json
 
 ADDRESSES: Final = ("dl", "rl")
 EVENT_ADDRESSES: Final = ("event_source_url", "referrer_url")
@@ -73,6 +73,8 @@ def clean_event(event: ServerEvent, privacy: Privacy) -> tuple[ServerEvent, tupl
 
 def mask_client(event: ServerEvent, privacy: Privacy) -> ServerEvent:
     """The event with the client's address and user agent as the config wants them."""
+    if privacy.client_ip == privacy.user_agent == "keep":
+        return event
     changes: dict[str, Any] = {}
     if (address := event.user_data.client_ip_address) is not None:
         changes["client_ip_address"] = CLIENT_IP[privacy.client_ip](address)
@@ -103,20 +105,21 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
 
     They stand on lines of their own, so that whatever is suspect in one of them is in the whole.
     """
-    texts = [request.header("referer")]
+    keys, values = [], [request.header("referer")]
     for name, value in hit.parameters:
-        if not name.startswith(LOOKED_AT):
+        if name in ADDRESSES:
+            values.append(value)
+        elif "[" not in name:  # most; prefixes take longer to look at
             continue
-        if name.startswith(CUSTOM):
-            key = _key(name)
-            if not privacy.custom_data.admits(key) or is_telling(value, key, privacy):
-                return False
-            texts += (key, value)
-        elif name in ADDRESSES:
-            texts.append(value)
-        elif value and not HASHED.fullmatch(value):
+        elif name.startswith(CUSTOM):
+            keys.append(_key(name))
+            values.append(value)
+        elif name.startswith(MATCHING) and value and not HASHED.fullmatch(value):
             return False
-    return is_quiet("\n".join(texts), privacy)
+    if privacy.detector.is_told_by(*keys) or not all(map(privacy.custom_data.admits, keys)):
+        return False
+    text = "\n".join((*keys, *values))
+    return is_quiet(text, privacy) and not tells_json(text, privacy)
 
 
 def _changed(hit: PixelHit, changes: dict[tuple[str, str], str | None]) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ detector's concern.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final
 
@@ -53,11 +53,8 @@ class Example:
 
 def words(name: str) -> frozenset[str]:
     """The words of a name, in small letters, and each two neighbours as one: `apiKey` has api, key and apikey."""
-    return _words(name) if len(name) <= LONGEST_NAME else frozenset()
-
-
-@lru_cache(4096)  # names are few, but clients make them up
-def _words(name: str) -> frozenset[str]:
+    if len(name) > LONGEST_NAME:
+        return frozenset()
     found = [word.lower() for word in WORD.findall(name)]
     return frozenset((*found, *(left + right for left, right in pairwise(found))))
 

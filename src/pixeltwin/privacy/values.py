@@ -11,7 +11,7 @@ from pixeltwin.privacy.settings import Privacy
 
 ADDRESS: Final = ("http://", "https://")
 MAX_ITEMS: Final = 1000  # about, parameters of addresses included; longer JSON is cleaned as the text it is
-KEY: Final = re.compile(r'"([^"\\]{1,100})"\s*:')
+KEY: Final = re.compile(r'"(?=([^"\\]{1,100}+)"\s*+:)')  # looked ahead for: no quotation mark hides the next one
 
 
 def clean_text(text: str, name: str, privacy: Privacy) -> str | None:
@@ -30,16 +30,12 @@ def _is_quiet(text: str, name: str, privacy: Privacy) -> bool:
     """Whether there is plainly nothing to do."""
     if privacy.detector.suspects(text, name) or "://" in text:
         return False
-    return not _tells_json(text, privacy)
+    return not (_is_like_json(text) and tells_json(text, privacy))
 
 
-def is_telling(text: str, name: str, privacy: Privacy) -> bool:
-    """Whether the text may be personal by its name, or by those in it."""
-    return privacy.detector.is_told_by(name) or _tells_json(text, privacy)
-
-
-def _tells_json(text: str, privacy: Privacy) -> bool:
-    return _is_like_json(text) and ("\\u" in text or any(map(privacy.detector.is_told_by, KEY.findall(text))))
+def tells_json(text: str, privacy: Privacy) -> bool:
+    """Whether the text, if it is JSON, may be personal by the names in it; of several, whether any of them may."""
+    return "\\u" in text or privacy.detector.is_told_by(*KEY.findall(text))
 
 
 def _is_like_json(text: str) -> bool:
