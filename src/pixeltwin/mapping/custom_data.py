@@ -14,9 +14,11 @@ MAX_WHOLE: Final = 2**53  # beyond it a JSON number is no longer exact
 
 def custom_data(given: Mapping[str, str]) -> CustomData | None:
     """The custom data of `cd[key]` values; None when nothing usable was given. Blank values are left out."""
-    read = {key: PARAMETERS.get(key, _property)(text.strip()) for key, text in given.items()}
-    found = {key: value for key, value in read.items() if value not in (None, "", [], {})}
-    found.pop("", None)
+    found = {
+        key: value
+        for key, text in given.items()
+        if ((value := PARAMETERS.get(key, _property)(text.strip())) or value == 0) and key  # unlike what else is empty, 0 says something
+    }
     return CustomData.model_validate(found) if found else None
 
 
@@ -79,7 +81,8 @@ def _json(text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    return value if is_shallow(value, MAX_DEPTH) else None
+    is_plain = text.count("[") + text.count("{") <= MAX_DEPTH  # what opens no more is nested no deeper
+    return value if is_plain or is_shallow(value, MAX_DEPTH) else None
 
 
 def is_shallow(value: Any, depth: int) -> bool:

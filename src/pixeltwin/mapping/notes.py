@@ -31,21 +31,24 @@ def _lost(parameter: str, field: str) -> Callable[[PixelHit, ServerEvent], bool]
 
 
 def _clock_repaired(hit: PixelHit, event: ServerEvent) -> bool:
-    return hit.get("ts") != "" and hit.get("ts")[:-3] != str(event.event_time)
+    ts = hit.get("ts")
+    return ts != "" and ts[:-3] != str(event.event_time)
 
 
 def _event_id_in_custom_data(hit: PixelHit, event: ServerEvent) -> bool:
-    return not hit.event_id and any(hit.get(f"cd[{name}]") for name in ("eventID", "event_id"))
+    return bool(hit.get("cd[eventID]") or hit.get("cd[event_id]")) and not hit.event_id
 
 
 def _matching_data_ignored(hit: PixelHit, event: ServerEvent) -> bool:
-    given = {**hit.group("udff"), **hit.group("ud")}
+    given = hit.group("ud")
+    if from_form := hit.group("udff"):
+        given = {**from_form, **given}
     return any(value and key in HASHED and not as_sha256(value) for key, value in given.items())
 
 
 def _limited_by_geolocation(hit: PixelHit, event: ServerEvent) -> bool:
-    places = (event.data_processing_options_country, event.data_processing_options_state)
-    return places == (0, 0) and (hit.get("dpoco"), hit.get("dpost")) != ("0", "0")
+    is_geolocated = event.data_processing_options_country == 0 == event.data_processing_options_state
+    return is_geolocated and (hit.get("dpoco"), hit.get("dpost")) != ("0", "0")
 
 
 NOTES: Final[dict[Note, Callable[[PixelHit, ServerEvent], bool]]] = {

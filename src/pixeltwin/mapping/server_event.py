@@ -14,6 +14,7 @@ from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 
 CLOCK: Final = re.compile(r"[0-9]{1,15}")
+USUAL_PAGE: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")  # what nearly all addresses are
 
 
 def server_event(
@@ -39,6 +40,9 @@ def source_url(hit: PixelHit, request: HitRequest) -> str | None:
 
 
 def is_web_page(address: str) -> bool:
+    """Whether a browser could have been there: an address with a host, of the web."""
+    if USUAL_PAGE.match(address):
+        return True
     try:
         parts = urlsplit(address)
     except ValueError:  # such as an unclosed [ in the host
@@ -75,6 +79,8 @@ def _hashes(hit: PixelHit) -> dict[str, tuple[str, ...]]:
     given, from_form = hit.group("ud"), hit.group("udff")
     if not given and not from_form:  # most
         return {}
-    keys = [key for key in HASHED if key in given or key in from_form]
-    found = {key: as_sha256(given.get(key, "")) or as_sha256(from_form.get(key, "")) for key in keys}
-    return {key: (value,) for key, value in found.items() if value}
+    return {
+        key: (value,)
+        for key in {**from_form, **given}
+        if key in HASHED and (value := as_sha256(given.get(key, "")) or as_sha256(from_form.get(key, "")))
+    }

@@ -3,9 +3,8 @@
 request ─ parse_hit ─ stranger? ─ clean ─ consent ─ map ─ rules ─ stamp ─► Draft, and the browser's copy
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -125,7 +124,7 @@ class Arriving:
     def admission(self, record_id: str) -> Admission:
         """The decision, once everybody has been asked."""
         reason, because = self._why_not()
-        drafts = () if reason else tuple(self._drafts(record_id))
+        drafts = () if reason else self._drafts(record_id)
         if not (reason or drafts):
             reason = Reason.UNKNOWN_PIXEL
         withheld = _is_forbidden(self.verdict.relay, self.ids) or self.ruled.drop == "both"
@@ -173,32 +172,35 @@ class Arriving:
             request = limited_copy(request, self.hit, self.verdict.limits)
         return stamp(request, self.moment.event.event_id) if stamped and not self.hit.get("eid") else request
 
-    def _drafts(self, record_id: str) -> Iterator[Draft]:
-        event, removed = cleaned_of_rules(self.moment.event, self.ruled, self.policy.privacy)
-        event = never_less_limited(event, self.given, self.verdict)
-        draft = partial(
-            Draft,
-            event=event,
-            notes=(*self._notes(event), *removed),
-            rules=tuple(self.ruled.names),
-            late=tuple(self.ruled.late),
-            elements=self._late_elements(),
-            test_event_code=self.ruled.test_event_code,
-            consent=str(self.verdict.answer) if self.verdict.policy else "",
-            consent_policy=self.verdict.policy,
-            remember=self.verdict.twin is Treatment.ALLOW,
-            config=self.policy.config,
-        )
+    def _drafts(self, record_id: str) -> tuple[Draft, ...]:
+        policy, ruled, verdict = self.policy, self.ruled, self.verdict
+        event, removed = cleaned_of_rules(self.moment.event, ruled, policy.privacy, policy.clean_rules)
+        event = never_less_limited(event, self.given, verdict)
+        notes, elements = (*self._notes(event), *removed), self._late_elements()
+        drafts = []
         for number, target in enumerate(self._targets()):
-            pixel = self.policy.pixels.get(target.pixel) or PixelPolicy(verify=self.pixel.verify)
+            pixel = policy.pixels.get(target.pixel) or PixelPolicy(verify=self.pixel.verify)
             verifier = pixel.verify.get(event.event_name, "")
-            yield draft(
-                pixel_id=target.pixel,
-                credential=target.credential,
-                verifier=verifier,
-                keys=self._keys(pixel, verifier),
-                record_id=record_id if not number else f"{record_id}.{number}",
+            drafts.append(
+                Draft(
+                    pixel_id=target.pixel,
+                    event=event,
+                    keys=self._keys(pixel, verifier),
+                    notes=notes,
+                    record_id=f"{record_id}.{number}" if number else record_id,
+                    test_event_code=ruled.test_event_code,
+                    rules=tuple(ruled.names),
+                    late=tuple(ruled.late),
+                    elements=elements,
+                    credential=target.credential,
+                    verifier=verifier,
+                    consent=str(verdict.answer) if verdict.policy else "",
+                    consent_policy=verdict.policy,
+                    remember=verdict.twin is Treatment.ALLOW,
+                    config=policy.config,
+                )
             )
+        return tuple(drafts)
 
     def _targets(self) -> Iterable[Target]:
         """The pixels that get a twin, one each: a rule's own with its token, all others pixels that we know."""
@@ -211,17 +213,20 @@ class Arriving:
                 found.setdefault(pixel_id, replace(target, pixel=pixel_id))
         return found.values()
 
-    def _notes(self, event: ServerEvent) -> Iterator[str]:
-        yield from notes(self.hit, self.given)
-        yield from (f"personal_data_removed: {name}" for name in self.removed)
-        yield from (f"rule_fault: {fault}" for fault in self.ruled.faults)
+    def _notes(self, event: ServerEvent) -> list[str]:
+        found: list[str] = [*notes(self.hit, self.given)]
+        found += [f"personal_data_removed: {name}" for name in self.removed]
+        found += [f"rule_fault: {fault}" for fault in self.ruled.faults]
         if event.event_name != (self.ruled.renamed or self.hit.event_name):
-            yield "event_name_of_twin_alone"  # Meta counts both copies (PROTOCOL 1.10)
-        if self.hit.event_id not in ("", event.event_id):
-            yield "event_id_of_twin_alone"
+            found.append("event_name_of_twin_alone")  # Meta counts both copies (PROTOCOL 1.10)
+        if event.event_id != self.event_id and self.hit.event_id:
+            found.append("event_id_of_twin_alone")
+        return found
 
     def _late_elements(self) -> dict[str, str]:
         """What late rules ask for. It is kept until then, so nothing that is personal in plain text is among it."""
+        if not self.ruled.late:
+            return {}
         asked = {name for rule in self.ruled.late for name in self.policy.rules.late[rule].elements}
         found = {name: value for name in asked if (value := self.visit.element(name)) is not None}
         detector = self.policy.privacy.detector
@@ -232,6 +237,8 @@ class Arriving:
 
         Whoever refused is not looked up; that the order exists may be.
         """
+        if not (verifier or pixel.enrich):
+            return {}
         asked = (*([verifier] if verifier else ()), *(() if self.verdict.answer is Answer.DENIED else pixel.enrich))
         may_ask = ((name, self.policy.sources[name]) for name in asked)
         found = {name: self.visit.element(source.key) for name, source in may_ask if self._may_ask(source.only_when)}

@@ -57,7 +57,7 @@ def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Uns
     event, ruled = _ruled(draft, event, known, policy, now) if draft.late else (event, Ruled())
     if ruled.drop:
         return Unsent(Reason.DROPPED_BY_RULE, ruled)
-    event, removed = cleaned_of_rules(event, ruled, policy.privacy)
+    event, removed = cleaned_of_rules(event, ruled, policy.privacy, policy.clean_rules)
     event = never_less_limited(event, draft.event, ALLOWED)
     if reason := refusal(event, now):
         return Unsent(reason, ruled)

@@ -1,12 +1,13 @@
 """What a rule does to an event: its `then:`, and how the four sections are set on a server event."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from pixeltwin.capi.event import HASHED, CustomData, UserData
+from pixeltwin.capi.event import HASHED, CustomData, ServerEvent, UserData
 from pixeltwin.mapping.json_body import HashValues
 from pixeltwin.rules import values
 from pixeltwin.rules.moment import Moment
@@ -130,7 +131,7 @@ def _set_server_event(moment: Moment, changes: Changes, applied: Applied) -> Non
     applied.faults += changes.faults
     if segment is not None:
         applied.fields.append(f"custom_data.{SEGMENT}")
-        changes.found["custom_data"] = CustomData.model_validate({**moment.custom_data, SEGMENT: segment})
+        changes.found["custom_data"] = _custom_data(moment.event, {SEGMENT: segment})
     if changes.found:
         moment.set_event(moment.event.model_copy(update=changes.found))
 
@@ -148,12 +149,13 @@ def _set_user_data(moment: Moment, changes: Changes, applied: Applied) -> None:
 
 def _set_custom_data(moment: Moment, section: CustomDataSection, applied: Applied) -> None:
     changes = section.changes(moment)
-    kept = {key: value for key, value in moment.custom_data.items() if key not in section.remove}
     applied.fields += [f"custom_data.{key}" for key in changes.found]
     applied.faults += [f"custom_data.{key}" for key in changes.faults]
-    made = {**kept, **changes.found}
-    moment.set_event(moment.event.model_copy(update={"custom_data": _custom_data(made)}))
+    made = _custom_data(moment.event, {**dict.fromkeys(section.remove), **changes.found})
+    moment.set_event(moment.event.model_copy(update={"custom_data": made}))
 
 
-def _custom_data(made: dict[str, Any]) -> CustomData | None:
-    return CustomData.model_validate(made) if made else None
+def _custom_data(event: ServerEvent, changes: Mapping[str, Any]) -> CustomData | None:
+    """The event's custom data with properties that are typed already; None takes one out."""
+    made = (event.custom_data or CustomData()).model_copy(update=changes)
+    return made if any(value is not None for _, value in made) else None
