@@ -1,13 +1,12 @@
 """What a rule does to an event: its `then:`, and how the four sections are set on a server event."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from pixeltwin.capi.event import HASHED, CustomData, ServerEvent, UserData
+from pixeltwin.capi.event import HASHED
 from pixeltwin.mapping.json_body import HashValues
 from pixeltwin.rules import values
 from pixeltwin.rules.moment import Moment
@@ -131,31 +130,28 @@ def _set_server_event(moment: Moment, changes: Changes, applied: Applied) -> Non
     applied.faults += changes.faults
     if segment is not None:
         applied.fields.append(f"custom_data.{SEGMENT}")
-        changes.found["custom_data"] = _custom_data(moment.event, {SEGMENT: segment})
+        changes.found["custom_data"] = {**moment.custom_data, SEGMENT: segment}
     if changes.found:
-        moment.set_event(moment.event.model_copy(update=changes.found))
+        moment.set(changes.found)
 
 
 def _set_user_data(moment: Moment, changes: Changes, applied: Applied) -> None:
     """The browser's own hash stays first; ours follow where they differ (PROTOCOL 1.5.3)."""
-    given = moment.event.user_data.model_dump(exclude_none=True)
+    given = {**moment.event["user_data"]}
     for key, value in changes.found.items():
-        given[key] = tuple(dict.fromkeys((*given.get(key, ()), *value))) if key in HASHED else value
+        given[key] = [*dict.fromkeys((*given.get(key, ()), *value))] if key in HASHED else value
     applied.fields += [f"user_data.{key}" for key in changes.found]
     applied.faults += [f"user_data.{key}" for key in changes.faults]
     if changes.found:
-        moment.set_event(moment.event.model_copy(update={"user_data": UserData.model_validate(given)}))
+        moment.set({"user_data": given})
 
 
 def _set_custom_data(moment: Moment, section: CustomDataSection, applied: Applied) -> None:
     changes = section.changes(moment)
     applied.fields += [f"custom_data.{key}" for key in changes.found]
     applied.faults += [f"custom_data.{key}" for key in changes.faults]
-    made = _custom_data(moment.event, {**dict.fromkeys(section.remove), **changes.found})
-    moment.set_event(moment.event.model_copy(update={"custom_data": made}))
-
-
-def _custom_data(event: ServerEvent, changes: Mapping[str, Any]) -> CustomData | None:
-    """The event's custom data with properties that are typed already; None takes one out."""
-    made = (event.custom_data or CustomData()).model_copy(update=changes)
-    return made if any(value is not None for _, value in made) else None
+    made = {**moment.custom_data, **changes.found}
+    for key in section.remove:
+        if key not in changes.found:
+            made.pop(key, None)
+    moment.set({"custom_data": made})

@@ -155,7 +155,7 @@ class ServerEventSection(Section):
     def changes(self, moment: Moment, now: float) -> Changes:
         """Fields of the event. A time that Meta would refuse at unix second `now` leaves that of the hit."""
         changes = _read(self, moment, SERVER_EVENT)
-        source = changes.found.get("action_source", moment.event.action_source)
+        source = {**moment.event, **changes.found}["action_source"]
         if not 0 <= now - changes.found.get("event_time", now) <= oldest(source):
             changes.refuse("event_time")
         if self.original_event_data:
@@ -319,9 +319,9 @@ class CustomDataSection(Section):
 
 
 def _property(key: str, given: Any) -> Any:
-    """The property as an event has it, typed like that of a hit; None for what cannot be one."""
+    """The property as Meta has it, typed like that of a hit; None for what cannot be one."""
     typed = custom_data({key: _json(given)})
-    return dict(typed).get(key) if typed else None
+    return typed.model_dump(mode="json", exclude_none=True).get(key) if typed else None
 
 
 def _json(given: Any) -> Any:
