@@ -1,16 +1,17 @@
 """`cd[…]` as custom_data (PROTOCOL 1.6 and 5): typed where Meta has a type, nothing invented."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pixeltwin.capi.event import CustomData
-from pixeltwin.mapping.custom_data import custom_data
+from pixeltwin.mapping.custom_data import MAX_DEPTH, PARAMETERS, custom_data, is_shallow
 
 
 def mapped(**given: str) -> dict[str, object]:
-    found = custom_data(given)
-    return found.model_dump(mode="json", exclude_none=True) if found else {}
+    return custom_data(given)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,30 @@ def test_json_that_is_too_deep_stays_text():
     assert mapped(deep="[" * 20 + "]" * 20) == {"deep": "[" * 20 + "]" * 20}
 
 
-@given(st.dictionaries(st.text(max_size=12), st.text(max_size=30) | st.sampled_from(['{"a":NaN}', "1e999", "9" * 400])))
-def test_no_text_breaks_the_mapping(given):
-    found = custom_data(given | {"value": given.get("value", "1")})
-    assert found is None or isinstance(found, CustomData)
+ODD = st.sampled_from(['{"a":NaN}', "1e999", "9" * 400, "0", "-0", "1.0", "[]", "{}", "[1]", '{"a":[{"b":null}]}'])
+ITEMS = st.fixed_dictionaries(
+    {}, optional={key: st.none() | st.integers() | st.text(max_size=3) for key in ("id", "quantity", "item_price", "x")}
+)
+CONTENTS = st.lists(ITEMS | st.integers(), max_size=3).map(json.dumps)
+TEXTS = st.text(max_size=30) | ODD | CONTENTS
+
+
+@given(st.dictionaries(st.sampled_from([*PARAMETERS]) | st.text(max_size=12), TEXTS))
+def test_what_is_read_is_as_custom_data_has_it(given):
+    found = custom_data(given)
+    validated = CustomData.model_validate(found).model_dump(mode="json", exclude_none=True)
+    assert json.dumps(validated, sort_keys=True) == json.dumps(found, sort_keys=True)  # 1 and 1.0 differ
+
+
+def nested(brackets: str) -> object:
+    """A text within lists and objects, opened as told."""
+    value: object = "]"
+    for bracket in brackets:
+        value = [value, {}] if bracket == "[" else {"[": value}
+    return value
+
+
+@given(st.text("[{", min_size=1, max_size=12).map(nested))
+def test_json_is_read_where_it_is_shallow_enough(value):
+    text = json.dumps(value)
+    assert custom_data({"x": text})["x"] == (value if is_shallow(value, MAX_DEPTH) else text)

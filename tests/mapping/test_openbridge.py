@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.factories import NOW, PAGE, PIXEL, UA, hit_query, parsed, request
 from tests.shared_hits import HITS
 
-from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.event import EventJson, ServerEvent
 from pixeltwin.capi.hashes import as_hash, sha256
 from pixeltwin.capi.validate import Refusal, refusal
 from pixeltwin.mapping.openbridge import OpenBridgePost, parse_openbridge, with_every_hash
@@ -69,13 +69,13 @@ def read(arrived: HitRequest) -> OpenBridgePost:
     return post
 
 
-def of_hit(hit: PixelHit, arrived: HitRequest) -> ServerEvent:
+def of_hit(hit: PixelHit, arrived: HitRequest) -> EventJson:
     ids = browser_ids(hit, arrived, random=None)
     return server_event(hit, arrived, event_id=hit.event_id, ids=ids, client_ip="203.0.113.9")
 
 
 def event(post: OpenBridgePost, arrived: HitRequest) -> ServerEvent:
-    return with_every_hash(of_hit(post.hit, arrived), post)
+    return ServerEvent.model_validate(with_every_hash(of_hit(post.hit, arrived), post))
 
 
 def twin(said: Any, **kwargs: Any) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def test_both_copies_of_one_event_give_one_twin():
         fb_advanced_matching={"em": EM, "external_id": "user-42"},
         fb_data_processing_options=["LDU"],
     )
-    assert twin(said) == of_hit(parsed(hit), hit).as_json()
+    assert twin(said) == of_hit(parsed(hit), hit)
 
 
 # Customer data.
@@ -395,7 +395,7 @@ def test_a_shared_post_and_its_hit_are_one_event_of_one_person():
     pairs = [(posts[hit.event_id], hit) for query in queries if (hit := _hit_of(query, posts))]
     assert pairs
     for came, hit in pairs:
-        ours, its = event(read(came), came), of_hit(hit, came)
+        ours, its = event(read(came), came), ServerEvent.model_validate(of_hit(hit, came))
         assert ours.model_copy(update={"event_time": its.event_time}) == its
 
 

@@ -1,13 +1,17 @@
 """A hit as a server event: each row of PROTOCOL section 5."""
 
 import hashlib
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.factories import NOW, PAGE, UA, hit_query, parsed, request
 
 from pixeltwin.capi.event import UserData
-from pixeltwin.mapping.server_event import server_event
+from pixeltwin.capi.hashes import as_hash, as_sha256
+from pixeltwin.mapping.server_event import is_web_page, server_event
 from pixeltwin.pixel.browser_id import browser_ids
 
 EM = "62a14e44f765419d10fea99367361a727c12365e2520f32218d505ed9aa0f62f"  # john_smith@gmail.com, PROTOCOL 1.5
@@ -18,7 +22,7 @@ def twin(query: str, *, client_ip: str | None = "203.0.113.9", **kwargs) -> dict
     arrived = request(query, **kwargs)
     hit = parsed(arrived)
     ids = browser_ids(hit, arrived, random=None)
-    return dict(server_event(hit, arrived, event_id="e-1", ids=ids, client_ip=client_ip).as_json())
+    return server_event(hit, arrived, event_id="e-1", ids=ids, client_ip=client_ip)
 
 
 def test_a_plain_hit_says_what_when_where_and_who():
@@ -137,3 +141,27 @@ def test_limited_data_use_is_as_the_page_set_it(parameters, expected):
 
 def test_an_address_that_cannot_be_known_is_not_sent():
     assert "client_ip_address" not in twin(hit_query(), client_ip=None)["user_data"]
+
+
+@given(
+    st.builds(
+        "".join,
+        st.tuples(
+            st.sampled_from(["http://", "https://", "HTTPS://", "ftp://", "//", "http:/", " http://", "ht\ntp://"]),
+            st.text(".-a1:/@[]#?\n\t %\u2100é", max_size=12),
+            st.sampled_from(["", "/", "/p/1", "?x=[", "#", "\n", "\n/", ":80", ":/"]),
+        ),
+    )
+)
+def test_a_web_page_is_what_the_library_finds_a_host_of_the_web_in(address):
+    try:
+        parts = urlsplit(address)
+        expected = parts.scheme in ("http", "https") and bool(parts.netloc)
+    except ValueError:
+        expected = False
+    assert is_web_page(address) is expected
+
+
+@given(st.text("0aF", min_size=32, max_size=32).map(lambda half: half * 2) | st.sampled_from([NOTHING, EM, f"{EM}\n"]))
+def test_a_usual_hash_is_taken_as_any_other(text):
+    assert as_sha256(text) == as_hash(text)

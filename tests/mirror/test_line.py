@@ -132,6 +132,7 @@ def test_whatever_arrives_ends_as_a_twin_or_a_named_skip(query, body, content_ty
     assert (admission.draft is None) == (admission.skip is not None)
     if admission.draft:
         assert Draft.from_bytes(admission.draft.as_bytes()) == admission.draft
+        assert admission.draft.event.as_json() == admission.twins[0].event
 
 
 def test_a_browser_without_fbp_gets_one_and_is_told_to_keep_it():

@@ -195,6 +195,11 @@ def test_what_rules_set_is_cleaned_of_personal_data_as_the_hit_is():
     assert {"personal_data_removed: custom_data.note", "personal_data_removed: custom_data.link"} <= set(draft.notes)
 
 
+def test_what_rules_set_is_cleaned_within_lists_as_well():
+    draft = ruled(set_to(content_ids=["A-1", "jane@mail.example"])).draft
+    assert draft.event.as_json()["custom_data"]["content_ids"] == ["A-1", "_removed_"]
+
+
 # Whatever is written, and whatever an element holds.
 
 leaves = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=9)

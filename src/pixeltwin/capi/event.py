@@ -3,7 +3,6 @@
 Fields are Meta's, None where not sent. An empty `data_processing_options` is sent: it means "explicitly not limited".
 """
 
-from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import orjson
@@ -15,6 +14,8 @@ EMPTY: Final = b'"custom_data":{}'  # that of an event, perhaps
 
 type Hashes = tuple[Sha256, ...]
 type Id = str | int
+type EventJson = dict[str, Any]
+"""An event as Meta gets it: nothing that is None. `user_data` comes before every other object (see `reprint`)."""
 
 ActionSource = Literal[
     "email",
@@ -124,7 +125,7 @@ class ServerEvent(BaseModel):
     messaging_channel: MessagingChannel | None = None
     advanced_measurement_table: str | None = None
 
-    def as_json(self) -> Mapping[str, Any]:
+    def as_json(self) -> EventJson:
         """The event as Meta gets it: nothing that is None, no empty custom_data."""
         event = self.model_dump(mode="json", exclude_none=True)
         if not event.get("custom_data"):

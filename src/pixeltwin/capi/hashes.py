@@ -16,6 +16,7 @@ SPACE: Final = (
 )
 # 64 or 32 hex digits, then perhaps Meta's appendix: a token of 2 characters, or any 8 without a dot (PROTOCOL 2.3)
 HASH: Final = re.compile(r"([0-9a-fA-F]{64}|[0-9a-fA-F]{32})(\.(?:AQ|Ag|Aw|BA|BQ|Bg|[^.\r\n]{8}))?", re.ASCII)
+USUAL: Final = re.compile(r"[0-9a-f]{64}")  # what nearly all are
 APPENDIX: Final = re.compile(r"\.[\w-]{2,8}", re.ASCII)  # what is passed on; base64url in Meta's own
 NOT_OF_NOTHING: Final = r"^(?:[0-9a-df]|e[0-24-9a-f]|e3[0-9ac-f]|e3b[1-9a-f])[0-9a-f]+$"
 SHORTEST: Final = 32  # characters of a hash
@@ -41,6 +42,8 @@ def as_hash(text: str) -> str | None:
 
 def as_sha256(text: str) -> str | None:
     """The text if it is a SHA-256 value. The pixel makes no others: an MD5 in a hit is somebody's odd input."""
+    if USUAL.fullmatch(text):
+        return text if text != OF_NOTHING else None
     value = as_hash(text)
     return value if value and len(value.partition(".")[0]) == SHA256_DIGITS else None
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 from pixeltwin.consent.verdict import Answer, Treatment, Verdict
 from pixeltwin.delivery.journal import Journal, Record, State
 from pixeltwin.gateway.consents import Said
-from pixeltwin.mirror import Admission, Draft
+from pixeltwin.mirror import Admission, Draft, Twin
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
@@ -23,7 +23,7 @@ class Entry(NamedTuple):
     record_id: str
     received_at: float
     hit: PixelHit
-    draft: Draft | None
+    twin: Twin | None
     ruled: Ruled | None
     verdict: Verdict
     referer: str
@@ -40,25 +40,25 @@ class Entry(NamedTuple):
             journal.add_later(self.record_id, self.record)
 
     def record(self) -> Record:
-        hit, draft, ruled, verdict = self.hit, self.draft, self.ruled, self.verdict
-        event = draft.event if draft else None
-        origins = {name: f"rule {rule}" for name, rule in ruled.origins.items()} if ruled and draft else {}
+        hit, twin, ruled, verdict = self.hit, self.twin, self.ruled, self.verdict
+        event = twin.event if twin else None
+        origins = {name: f"rule {rule}" for name, rule in ruled.origins.items()} if ruled and twin else {}
         return Record(
             id=self.record_id,
             received_at=self.received_at,
-            pixel_id=draft.pixel_id if draft else hit.pixel_id,
-            event_name=event.event_name if event else hit.event_name,
-            event_id=event.event_id if event else hit.event_id,
+            pixel_id=twin.pixel_id if twin else hit.pixel_id,
+            event_name=event["event_name"] if event else hit.event_name,
+            event_id=event["event_id"] if event else hit.event_id,
             source_url=hit.get("dl") or self.referer,
             state=self.state,
             detail=self.detail,
             relay=self.relay,
             hit=_shown(hit),
-            twin=event.as_json() if event else None,
+            twin=event,
             origins=origins,
             rules=tuple(ruled.names) if ruled else (),
             consent=f"{verdict.answer} ({verdict.policy})" if verdict.policy else "",
-            notes=draft.notes if draft else (),
+            notes=twin.notes if twin else (),
         )
 
 
@@ -68,13 +68,13 @@ def entries_of(
     """An entry for each twin, or one for a hit that gets none; none for what is no hit at all."""
     if admission.hit is None:
         return
-    ends = zip(admission.drafts, states, strict=False) if admission.drafts else [(None, State.SKIPPED)]
-    for draft, state in ends:
+    ends = zip(admission.twins, states, strict=False) if admission.twins else [(None, State.SKIPPED)]
+    for twin, state in ends:
         yield Entry(
-            record_id=draft.record_id if draft else record_id,
+            record_id=twin.record_id if twin else record_id,
             received_at=request.received_at,
             hit=admission.hit,
-            draft=draft,
+            twin=twin,
             ruled=admission.ruled,
             verdict=admission.verdict,
             referer=_referer(admission),

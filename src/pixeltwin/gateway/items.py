@@ -11,7 +11,6 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from pixeltwin.capi.event import ServerEvent
 from pixeltwin.capi.validate import MAX_AGE, MAX_AGE_IN_STORE
 from pixeltwin.consent.verdict import Treatment
 from pixeltwin.delivery.outbox import MINOR, MONEY, ORDINARY, REPEATABLE, NewItem
@@ -39,8 +38,8 @@ def items_of(admission: Admission, relay: Relay, now: float) -> Iterator[NewItem
     until = now + admission.verdict.hold_seconds
     held = until if admission.verdict.twin is Treatment.HOLD else None
     seen_at = now if relay != "none" and not admission.withheld else math.inf
-    for draft in admission.drafts:
-        yield twin_item(draft, subject, held, seen_at)
+    for twin in admission.twins:
+        yield _item(twin.pixel_id, twin.event, twin.payload, subject, held, seen_at)
     if relay == "background" and admission.relay and admission.hit:
         yield NewItem(
             destination=pixel_relay.NAME,
@@ -50,7 +49,7 @@ def items_of(admission: Admission, relay: Relay, now: float) -> Iterator[NewItem
             subject=subject,
             hold_until=until if admission.verdict.relay is Treatment.HOLD else None,
             priority=max(
-                map(_priority, (admission.hit.event_name, *(one.event.event_name for one in admission.drafts)))
+                map(_priority, (admission.hit.event_name, *(one.event["event_name"] for one in admission.twins)))
             ),
             deadline=now + REPEATABLE,
         )
@@ -59,19 +58,28 @@ def items_of(admission: Admission, relay: Relay, now: float) -> Iterator[NewItem
 def twin_item(
     draft: Draft, subject: bytes | None = None, hold_until: float | None = None, seen_at: float = math.inf
 ) -> NewItem:
-    """A draft's item. Meta de-duplicates by event name and id, so that is its key.
+    """A draft's item. `seen_at` is when Meta gets the browser's copy (unix seconds), infinity for never."""
+    return _item(draft.pixel_id, vars(draft.event), draft.as_bytes(), subject, hold_until, seen_at)
 
-    `seen_at` is when Meta gets the browser's copy (unix seconds), infinity for never.
-    """
+
+def _item(
+    pixel_id: str,
+    event: Mapping[str, Any],
+    payload: bytes,
+    subject: bytes | None,
+    hold_until: float | None,
+    seen_at: float,
+) -> NewItem:
+    """A twin's item. Meta de-duplicates by event name and id, so that is its key."""
     return NewItem(
         destination=conversions_api.NAME,
-        pixel_id=draft.pixel_id,
-        key=_digest(f"{draft.event.event_name}\0{draft.event.event_id}"),
-        payload=draft.as_bytes(),
+        pixel_id=pixel_id,
+        key=_digest(f"{event['event_name']}\0{event['event_id']}"),
+        payload=payload,
         subject=subject,
         hold_until=hold_until,
-        priority=_priority(draft.event.event_name),
-        deadline=min(too_old_at(draft.event), seen_at + REPEATABLE),
+        priority=_priority(event["event_name"]),
+        deadline=min(too_old_at(event), seen_at + REPEATABLE),
     )
 
 
@@ -84,10 +92,11 @@ def content_of(payload: bytes) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def too_old_at(event: ServerEvent) -> float:
+def too_old_at(event: Mapping[str, Any]) -> float:
     """When Meta would refuse the event, less a margin."""
-    longest = MAX_AGE_IN_STORE if event.action_source == "physical_store" else MAX_AGE
-    return event.event_time + longest - MARGIN
+    longest = MAX_AGE_IN_STORE if event["action_source"] == "physical_store" else MAX_AGE
+    said_at: int = event["event_time"]
+    return said_at + longest - MARGIN
 
 
 def subject_of(browser: str) -> bytes | None:

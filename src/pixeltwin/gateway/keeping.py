@@ -116,10 +116,10 @@ class Keeper:
         if admission.skip:
             return  # which has been told
         _count(line, admission, end)
-        for draft, state in zip(admission.drafts, end.states, strict=False):
-            record = self._journal.get(draft.record_id)
+        for twin, state in zip(admission.twins, end.states, strict=False):
+            record = self._journal.get(twin.record_id)
             if record and record.state is State.UNACKED:
-                self._journal.update(draft.record_id, state=state, detail=end.detail)
+                self._journal.update(twin.record_id, state=state, detail=end.detail)
 
     async def keep_posted(self, line: Line, request: HitRequest, drafts: list[Draft]) -> Reason | None:
         """Append posted events; why they cannot be said to be durable, None when they are."""
@@ -154,12 +154,12 @@ def _kept(admission: Admission, appended: Sequence[Appended]) -> Kept:
         return _skipped(admission)
     held = {Appended.ACCEPTED: State.HELD} if admission.verdict.twin is Treatment.HOLD else {}
     states = {**STATES, **held} if held else STATES
-    return Kept([states[one] for one in appended[: len(admission.drafts)]])
+    return Kept([states[one] for one in appended[: len(admission.twins)]])
 
 
 def _unacked(admission: Admission) -> Kept:
     """The outbox has not answered in time."""
-    return _skipped(admission) if admission.skip else Kept([State.UNACKED] * len(admission.drafts), "", UNACKED, True)
+    return _skipped(admission) if admission.skip else Kept([State.UNACKED] * len(admission.twins), "", UNACKED, True)
 
 
 def _late_end(admission: Admission, late: "asyncio.Future[list[Appended]]") -> Kept:
@@ -178,7 +178,7 @@ def _failed(admission: Admission, error: OSError) -> Kept:
 
 def _lost(admission: Admission, reason: Reason) -> Kept:
     """The outbox has taken nothing."""
-    return Kept([State.SKIPPED] * max(1, len(admission.drafts)), reason, reason)
+    return Kept([State.SKIPPED] * max(1, len(admission.twins)), reason, reason)
 
 
 def _skipped(admission: Admission) -> Kept:
@@ -194,7 +194,7 @@ def _size(items: Sequence[NewItem]) -> int:
 
 def _count(line: Line, admission: Admission, end: Kept) -> None:
     """Count the hit by what became of it, once that is known, and the rules that held of it."""
-    pixels = [draft.pixel_id for draft in admission.drafts] or [admission.hit.pixel_id if admission.hit else ""]
+    pixels = [twin.pixel_id for twin in admission.twins] or [admission.hit.pixel_id if admission.hit else ""]
     for pixel_id, state in zip(pixels, end.states, strict=False):
         _hits(line.name_of(pixel_id), state, end.reason).inc()
     if admission.ruled:

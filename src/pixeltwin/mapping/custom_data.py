@@ -1,4 +1,7 @@
-"""`cd[…]` of a hit as `custom_data` of a server event (PROTOCOL 1.6, 3.4, 5). Nothing is invented."""
+"""`cd[…]` of a hit as `custom_data` of a server event (PROTOCOL 1.6, 3.4, 5). Nothing is invented.
+
+What is read here is as `CustomData` would have it, and not validated once more.
+"""
 
 import math
 from collections.abc import Callable, Mapping
@@ -6,18 +9,18 @@ from typing import Any, Final
 
 import orjson
 
-from pixeltwin.capi.event import CustomData
-
 MAX_DEPTH: Final = 8  # of JSON in a property (THREATS T10)
 MAX_WHOLE: Final = 2**53  # beyond it a JSON number is no longer exact
 
 
-def custom_data(given: Mapping[str, str]) -> CustomData | None:
-    """The custom data of `cd[key]` values; None when nothing usable was given. Blank values are left out."""
-    read = {key: PARAMETERS.get(key, _property)(text.strip()) for key, text in given.items()}
-    found = {key: value for key, value in read.items() if value not in (None, "", [], {})}
-    found.pop("", None)
-    return CustomData.model_validate(found) if found else None
+def custom_data(given: Mapping[str, str]) -> dict[str, Any]:
+    """The custom data of `cd[key]` values, as Meta gets it. Blank values are left out."""
+    return {
+        key: value
+        for key, text in given.items()
+        # unlike whatever else is empty, 0 says something
+        if ((value := PARAMETERS.get(key, _property)(text.strip())) or value == 0) and key
+    }
 
 
 def number(text: str) -> float | None:
@@ -52,16 +55,16 @@ def contents(text: str) -> list[dict[str, Any]]:
     """The products that have an id and a quantity, which Meta requires; [] when the text is no JSON list."""
     given = _json(text)
     items = [_typed(item) for item in given if isinstance(item, dict)] if isinstance(given, list) else []
-    return [item for item in items if item["id"] and item["quantity"] is not None]
+    return [item for item in items if item["id"] and "quantity" in item]
 
 
 def _typed(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        **item,
+    typed = {
         "id": _id(item.get("id")),
         "quantity": whole_number(str(item.get("quantity"))),
         "item_price": number(str(item.get("item_price"))),
     }
+    return {key: value for key, value in {**item, **typed}.items() if value is not None}
 
 
 def _id(value: object) -> str:
@@ -79,7 +82,8 @@ def _json(text: str) -> Any:
         value = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    return value if is_shallow(value, MAX_DEPTH) else None
+    is_plain = text.count("[") + text.count("{") <= MAX_DEPTH  # what opens no more is nested no deeper
+    return value if is_plain or is_shallow(value, MAX_DEPTH) else None
 
 
 def is_shallow(value: Any, depth: int) -> bool:

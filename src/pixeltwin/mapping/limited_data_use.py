@@ -10,11 +10,11 @@ def limited_data_use(options: Sequence[Any], country: int | None, state: int | N
     Limited without a usable country and state stays limited: 0 and 0 let Meta geolocate.
     """
     if not options:
-        return {"data_processing_options": ()}
+        return {"data_processing_options": []}
     if country is None or state is None:
         country = state = 0
     return {
-        "data_processing_options": tuple(options),
+        "data_processing_options": [*options],
         "data_processing_options_country": country,
         "data_processing_options_state": state,
     }

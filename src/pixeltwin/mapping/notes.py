@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
-from pixeltwin.capi.event import HASHED, ServerEvent
+from pixeltwin.capi.event import HASHED, EventJson
 from pixeltwin.capi.hashes import as_sha256
 from pixeltwin.pixel.hit import PixelHit
 
@@ -21,34 +21,37 @@ class Note(StrEnum):
     LIMITED_BY_GEOLOCATION = "limited_by_geolocation"  # LDU without usable country and state
 
 
-def notes(hit: PixelHit, event: ServerEvent) -> tuple[Note, ...]:
+def notes(hit: PixelHit, event: EventJson) -> tuple[Note, ...]:
     """The remarks about a hit that became `event`."""
     return tuple([note for note, applies in NOTES.items() if applies(hit, event)])
 
 
-def _lost(parameter: str, field: str) -> Callable[[PixelHit, ServerEvent], bool]:
-    return lambda hit, event: hit.get(parameter) != "" and getattr(event.custom_data, field, None) is None
+def _lost(parameter: str, field: str) -> Callable[[PixelHit, EventJson], bool]:
+    return lambda hit, event: hit.get(parameter) != "" and field not in event.get("custom_data", ())
 
 
-def _clock_repaired(hit: PixelHit, event: ServerEvent) -> bool:
-    return hit.get("ts") != "" and hit.get("ts")[:-3] != str(event.event_time)
+def _clock_repaired(hit: PixelHit, event: EventJson) -> bool:
+    ts = hit.get("ts")
+    return ts != "" and ts[:-3] != str(event["event_time"])
 
 
-def _event_id_in_custom_data(hit: PixelHit, event: ServerEvent) -> bool:
-    return not hit.event_id and any(hit.get(f"cd[{name}]") for name in ("eventID", "event_id"))
+def _event_id_in_custom_data(hit: PixelHit, event: EventJson) -> bool:
+    return bool(hit.get("cd[eventID]") or hit.get("cd[event_id]")) and not hit.event_id
 
 
-def _matching_data_ignored(hit: PixelHit, event: ServerEvent) -> bool:
-    given = {**hit.group("udff"), **hit.group("ud")}
+def _matching_data_ignored(hit: PixelHit, event: EventJson) -> bool:
+    given = hit.group("ud")
+    if from_form := hit.group("udff"):
+        given = {**from_form, **given}
     return any(value and key in HASHED and not as_sha256(value) for key, value in given.items())
 
 
-def _limited_by_geolocation(hit: PixelHit, event: ServerEvent) -> bool:
-    places = (event.data_processing_options_country, event.data_processing_options_state)
-    return places == (0, 0) and (hit.get("dpoco"), hit.get("dpost")) != ("0", "0")
+def _limited_by_geolocation(hit: PixelHit, event: EventJson) -> bool:
+    is_geolocated = event.get("data_processing_options_country") == 0 == event.get("data_processing_options_state")
+    return is_geolocated and (hit.get("dpoco"), hit.get("dpost")) != ("0", "0")
 
 
-NOTES: Final[dict[Note, Callable[[PixelHit, ServerEvent], bool]]] = {
+NOTES: Final[dict[Note, Callable[[PixelHit, EventJson], bool]]] = {
     Note.CLOCK_REPAIRED: _clock_repaired,
     Note.EVENT_ID_IN_CUSTOM_DATA: _event_id_in_custom_data,
     Note.VALUE_IGNORED: _lost("cd[value]", "value"),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pixeltwin.capi.event import HASHED, ServerEvent, UserData
+from pixeltwin.capi.event import HASHED, EventJson
 from pixeltwin.mapping.custom_data import PARAMETERS
 from pixeltwin.mapping.json_body import (
     BLANK,
@@ -88,10 +88,9 @@ def parse_openbridge(
     return hit if isinstance(hit, Skip) else OpenBridgePost(hit, known)
 
 
-def with_every_hash(event: ServerEvent, post: OpenBridgePost) -> ServerEvent:
+def with_every_hash(event: EventJson, post: OpenBridgePost) -> EventJson:
     """The event of a post's hit with every hash of the post: a hit has room for one a key."""
-    user_data = {**event.user_data.model_dump(exclude_none=True), **post.hashes}
-    return event.model_copy(update={"user_data": UserData.model_validate(user_data)})
+    return {**event, "user_data": {**event["user_data"], **{key: [*values] for key, values in post.hashes.items()}}}
 
 
 def _parameters(body: Mapping[str, Any], known: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:

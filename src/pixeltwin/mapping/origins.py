@@ -56,8 +56,8 @@ def _address(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
 
 def _limits(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
     """Consent limits what the page has not."""
-    given = data_processing(hit).get("data_processing_options")
-    return "hit dpo" if event.data_processing_options == given else "consent"
+    given = data_processing(hit).get("data_processing_options", ())
+    return "hit dpo" if event.data_processing_options == tuple(given) else "consent"
 
 
 FIELDS: Final[Mapping[str, Tell]] = {

@@ -1,10 +1,13 @@
-"""A pixel hit as a server event: the table of PROTOCOL section 5."""
+"""A pixel hit as a server event: the table of PROTOCOL section 5.
+
+The event is what Meta gets. It is read into a `ServerEvent`, and with that validated, when it leaves the outbox.
+"""
 
 import re
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from pixeltwin.capi.event import HASHED, ServerEvent, UserData
+from pixeltwin.capi.event import HASHED, EventJson
 from pixeltwin.capi.hashes import as_sha256
 from pixeltwin.capi.validate import MAX_AGE
 from pixeltwin.mapping.custom_data import custom_data, whole_number
@@ -14,22 +17,28 @@ from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 
 CLOCK: Final = re.compile(r"[0-9]{1,15}")
+USUAL_PAGE: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")  # what nearly all addresses are
 
 
 def server_event(
     hit: PixelHit, request: HitRequest, *, event_id: str, ids: BrowserIds, client_ip: str | None
-) -> ServerEvent:
+) -> EventJson:
     """The event for a hit; what only our own servers know is added when the twin is sealed."""
-    return ServerEvent(
-        event_name=hit.event_name,
-        event_time=event_time(hit.get("ts"), request.received_at),
-        event_id=event_id,
-        event_source_url=source_url(hit, request),
-        referrer_url=hit.get("rl") or None,
-        user_data=user_data(hit, request, ids, client_ip),
-        custom_data=custom_data(hit.group("cd")),
-        **data_processing(hit),
-    )
+    event: EventJson = {
+        "event_name": hit.event_name,
+        "event_time": event_time(hit.get("ts"), request.received_at),
+        "event_id": event_id,
+        "action_source": "website",
+    }
+    if page := source_url(hit, request):
+        event["event_source_url"] = page
+    if referrer := hit.get("rl"):
+        event["referrer_url"] = referrer
+    event["user_data"] = user_data(hit, request, ids, client_ip)
+    if properties := custom_data(hit.group("cd")):
+        event["custom_data"] = properties
+    event.update(data_processing(hit))
+    return event
 
 
 def source_url(hit: PixelHit, request: HitRequest) -> str | None:
@@ -39,6 +48,9 @@ def source_url(hit: PixelHit, request: HitRequest) -> str | None:
 
 
 def is_web_page(address: str) -> bool:
+    """Whether a browser could have been there: an address with a host, of the web."""
+    if USUAL_PAGE.match(address):
+        return True
     try:
         parts = urlsplit(address)
     except ValueError:  # such as an unclosed [ in the host
@@ -52,15 +64,18 @@ def event_time(ts: str, received_at: float) -> int:
     return moment if received_at - MAX_AGE < moment <= received_at else int(received_at)
 
 
-def user_data(hit: PixelHit, request: HitRequest, ids: BrowserIds, client_ip: str | None) -> UserData:
+def user_data(hit: PixelHit, request: HitRequest, ids: BrowserIds, client_ip: str | None) -> dict[str, Any]:
     """Who it was, as the browser says. Masks (`cud`) and alternate hashes (`aud`) are ignored (PROTOCOL 3.6)."""
-    return UserData(
-        **_hashes(hit),
-        client_ip_address=client_ip,
-        client_user_agent=request.header("user-agent") or None,
-        fbp=ids.fbp,
-        fbc=ids.fbc,
-    )
+    found: dict[str, Any] = _hashes(hit)
+    if client_ip is not None:
+        found["client_ip_address"] = client_ip
+    if user_agent := request.header("user-agent"):
+        found["client_user_agent"] = user_agent
+    if ids.fbc:
+        found["fbc"] = ids.fbc
+    if ids.fbp:
+        found["fbp"] = ids.fbp
+    return found
 
 
 def data_processing(hit: PixelHit) -> dict[str, Any]:
@@ -71,10 +86,12 @@ def data_processing(hit: PixelHit) -> dict[str, Any]:
     return limited_data_use(options, whole_number(hit.get("dpoco")), whole_number(hit.get("dpost")))
 
 
-def _hashes(hit: PixelHit) -> dict[str, tuple[str, ...]]:
+def _hashes(hit: PixelHit) -> dict[str, list[str]]:
     given, from_form = hit.group("ud"), hit.group("udff")
     if not given and not from_form:  # most
         return {}
-    keys = [key for key in HASHED if key in given or key in from_form]
-    found = {key: as_sha256(given.get(key, "")) or as_sha256(from_form.get(key, "")) for key in keys}
-    return {key: (value,) for key, value in found.items() if value}
+    return {
+        key: [value]
+        for key in {**from_form, **given}
+        if key in HASHED and (value := as_sha256(given.get(key, "")) or as_sha256(from_form.get(key, "")))
+    }

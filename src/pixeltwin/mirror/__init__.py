@@ -7,7 +7,7 @@ Everything here is pure and synchronous: time and chance arrive as arguments, lo
 """
 
 from pixeltwin.mirror.admission import Admission, Decide, admit, admit_openbridge
-from pixeltwin.mirror.draft import Draft, Kept, read_draft, record_id_of
+from pixeltwin.mirror.draft import Draft, Kept, Twin, read_draft, record_id_of
 from pixeltwin.mirror.ingesting import Ingested, admit_ingest
 from pixeltwin.mirror.policy import PixelPolicy, Policy, SourcePolicy
 from pixeltwin.mirror.sealing import Known, Sealed, Unsent, seal, unverified
@@ -23,6 +23,7 @@ __all__ = [
     "Policy",
     "Sealed",
     "SourcePolicy",
+    "Twin",
     "Unsent",
     "admit",
     "admit_ingest",

@@ -1,15 +1,14 @@
 """The left half of the line: what is decided about a request before the browser is answered.
 
-request ─ parse_hit ─ stranger? ─ clean ─ consent ─ map ─ rules ─ stamp ─► Draft, and the browser's copy
+request ─ parse_hit ─ stranger? ─ clean ─ consent ─ map ─ rules ─ stamp ─► Twin, and the browser's copy
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.event import EventJson
 from pixeltwin.consent.policy import decide
 from pixeltwin.consent.verdict import ALLOWED, Answer, Treatment, Verdict
 from pixeltwin.expressions import FaultError
@@ -17,7 +16,7 @@ from pixeltwin.mapping.element import reader
 from pixeltwin.mapping.notes import notes
 from pixeltwin.mapping.openbridge import OpenBridgePost, parse_openbridge, with_every_hash
 from pixeltwin.mapping.server_event import server_event, source_url
-from pixeltwin.mirror.draft import Draft
+from pixeltwin.mirror.draft import Draft, Twin
 from pixeltwin.mirror.limits import cleaned_of_rules, limited_copy, never_less_limited
 from pixeltwin.mirror.policy import PixelPolicy, Policy
 from pixeltwin.pixel.browser_id import RANDOM_BELOW, BrowserIds, browser_ids, known_fbp, page_host
@@ -29,7 +28,7 @@ from pixeltwin.pixel.rewrite import rewrite
 from pixeltwin.pixel.skip import Reason, Skip
 from pixeltwin.pixel.stamp import mint_event_id, stamp
 from pixeltwin.pixel.visit import Place, Visit
-from pixeltwin.privacy.clean import clean_hit, mask_client
+from pixeltwin.privacy.clean import clean_hit, masked_client
 from pixeltwin.rules.moment import Arrival
 from pixeltwin.rules.ruleset import Ruled, Target
 
@@ -44,7 +43,7 @@ class Admission:
     """What was decided about a request.
 
     `hit` is None for what is no readable hit. `relay` is the browser's copy as Meta is to get it: None when it is none
-    of ours, or when it is `withheld`. There is a draft for each pixel that gets a twin; without any, `skip` says why,
+    of ours, or when it is `withheld`. There is a twin for each pixel that gets one; without any, `skip` says why,
     and `because` whose wish that was. `cookies` are for the answer. `browser` is whose consent counts, and for whatever
     of it waits for the pixels in `reach`.
     """
@@ -52,7 +51,7 @@ class Admission:
     hit: PixelHit | None = None
     relay: HitRequest | None = None
     withheld: bool = False
-    drafts: tuple[Draft, ...] = ()
+    twins: tuple[Twin, ...] = ()
     skip: Reason | None = None
     because: str = ""
     cookies: tuple[SetCookie, ...] = ()
@@ -62,9 +61,14 @@ class Admission:
     ruled: Ruled | None = None
 
     @property
+    def drafts(self) -> tuple[Draft, ...]:
+        """The twins' drafts as whoever seals them will find them."""
+        return tuple(twin.draft for twin in self.twins)
+
+    @property
     def draft(self) -> Draft | None:
         """The first pixel's, for most hits the only one."""
-        return self.drafts[0] if self.drafts else None
+        return self.twins[0].draft if self.twins else None
 
 
 class Decide(Protocol):
@@ -103,7 +107,7 @@ class Arriving:
         request: HitRequest,
         policy: Policy,
         random_below: RandomBelow,
-        mapped: Callable[[ServerEvent], ServerEvent] = lambda event: event,
+        mapped: Callable[[EventJson], EventJson] = lambda event: event,
     ) -> None:
         cleaned = clean_hit(request, hit, policy.privacy)
         self.hit, self.request, self.policy = cleaned.hit, cleaned.request, policy
@@ -125,30 +129,31 @@ class Arriving:
     def admission(self, record_id: str) -> Admission:
         """The decision, once everybody has been asked."""
         reason, because = self._why_not()
-        drafts = () if reason else tuple(self._drafts(record_id))
-        if not (reason or drafts):
+        twins = () if reason else self._twins(record_id)
+        if not (reason or twins):
             reason = Reason.UNKNOWN_PIXEL
         withheld = _is_forbidden(self.verdict.relay, self.ids) or self.ruled.drop == "both"
         return Admission(
             hit=self.hit,
-            relay=None if withheld else self._browsers_copy(stamped=bool(drafts)),
+            relay=None if withheld else self._browsers_copy(stamped=bool(twins)),
             withheld=withheld,
-            drafts=drafts,
+            twins=twins,
             skip=reason,
             because=because,
-            cookies=self._cookies() if drafts else (),
+            cookies=self._cookies() if twins else (),
             verdict=self.verdict,
             browser=self.ids.fbp or "",
             reach=self.policy.elsewhere | {self.hit.pixel_id},
             ruled=self.ruled,
         )
 
-    def _event(self) -> ServerEvent:
+    def _event(self) -> EventJson:
         address = self.visit.client_ip
         if self.policy.fbi_cookie and FBI_COOKIE in self.request.cookies:
             address = visitor_ip(self.request, self.policy.trusted_proxies, fbi_cookie=True)
         event = server_event(self.hit, self.request, event_id=self.event_id, ids=self.ids, client_ip=address)
-        return mask_client(event, self.policy.privacy)
+        event["user_data"] = masked_client(event["user_data"], self.policy.privacy)
+        return event
 
     def _why_not(self) -> tuple[Reason | None, str]:
         """Why there is no twin, and whose wish that was. Consent speaks first."""
@@ -171,34 +176,37 @@ class Arriving:
             request = rewrite(request, {"ev": self.ruled.renamed})
         if self.verdict.relay is Treatment.LIMIT:
             request = limited_copy(request, self.hit, self.verdict.limits)
-        return stamp(request, self.moment.event.event_id) if stamped and not self.hit.get("eid") else request
+        return stamp(request, self.moment.event["event_id"]) if stamped and not self.hit.get("eid") else request
 
-    def _drafts(self, record_id: str) -> Iterator[Draft]:
-        event, removed = cleaned_of_rules(self.moment.event, self.ruled, self.policy.privacy)
-        event = never_less_limited(event, self.given, self.verdict)
-        draft = partial(
-            Draft,
-            event=event,
-            notes=(*self._notes(event), *removed),
-            rules=tuple(self.ruled.names),
-            late=tuple(self.ruled.late),
-            elements=self._late_elements(),
-            test_event_code=self.ruled.test_event_code,
-            consent=str(self.verdict.answer) if self.verdict.policy else "",
-            consent_policy=self.verdict.policy,
-            remember=self.verdict.twin is Treatment.ALLOW,
-            config=self.policy.config,
-        )
+    def _twins(self, record_id: str) -> tuple[Twin, ...]:
+        policy, ruled, verdict = self.policy, self.ruled, self.verdict
+        event, removed = cleaned_of_rules(self.moment.event, ruled, policy.privacy, policy.clean_rules)
+        event = never_less_limited(event, self.given, verdict)
+        remarks, elements = (*self._notes(event), *removed), self._late_elements()
+        twins = []
         for number, target in enumerate(self._targets()):
-            pixel = self.policy.pixels.get(target.pixel) or PixelPolicy(verify=self.pixel.verify)
-            verifier = pixel.verify.get(event.event_name, "")
-            yield draft(
-                pixel_id=target.pixel,
-                credential=target.credential,
-                verifier=verifier,
-                keys=self._keys(pixel, verifier),
-                record_id=record_id if not number else f"{record_id}.{number}",
+            pixel = policy.pixels.get(target.pixel) or PixelPolicy(verify=self.pixel.verify)
+            verifier = pixel.verify.get(event["event_name"], "")
+            twins.append(
+                Twin.of(
+                    event,
+                    pixel_id=target.pixel,
+                    keys=self._keys(pixel, verifier),
+                    notes=remarks,
+                    record_id=f"{record_id}.{number}" if number else record_id,
+                    test_event_code=ruled.test_event_code,
+                    rules=ruled.names,
+                    late=ruled.late,
+                    elements=elements,
+                    credential=target.credential,
+                    verifier=verifier,
+                    consent=str(verdict.answer) if verdict.policy else "",
+                    consent_policy=verdict.policy,
+                    remember=verdict.twin is Treatment.ALLOW,
+                    config=policy.config,
+                )
             )
+        return tuple(twins)
 
     def _targets(self) -> Iterable[Target]:
         """The pixels that get a twin, one each: a rule's own with its token, all others pixels that we know."""
@@ -211,17 +219,20 @@ class Arriving:
                 found.setdefault(pixel_id, replace(target, pixel=pixel_id))
         return found.values()
 
-    def _notes(self, event: ServerEvent) -> Iterator[str]:
-        yield from notes(self.hit, self.given)
-        yield from (f"personal_data_removed: {name}" for name in self.removed)
-        yield from (f"rule_fault: {fault}" for fault in self.ruled.faults)
-        if event.event_name != (self.ruled.renamed or self.hit.event_name):
-            yield "event_name_of_twin_alone"  # Meta counts both copies (PROTOCOL 1.10)
-        if self.hit.event_id not in ("", event.event_id):
-            yield "event_id_of_twin_alone"
+    def _notes(self, event: EventJson) -> list[str]:
+        found: list[str] = [*notes(self.hit, self.given)]
+        found += [f"personal_data_removed: {name}" for name in self.removed]
+        found += [f"rule_fault: {fault}" for fault in self.ruled.faults]
+        if event["event_name"] != (self.ruled.renamed or self.hit.event_name):
+            found.append("event_name_of_twin_alone")  # Meta counts both copies (PROTOCOL 1.10)
+        if event["event_id"] != self.event_id and self.hit.event_id:
+            found.append("event_id_of_twin_alone")
+        return found
 
     def _late_elements(self) -> dict[str, str]:
         """What late rules ask for. It is kept until then, so nothing that is personal in plain text is among it."""
+        if not self.ruled.late:
+            return {}
         asked = {name for rule in self.ruled.late for name in self.policy.rules.late[rule].elements}
         found = {name: value for name in asked if (value := self.visit.element(name)) is not None}
         detector = self.policy.privacy.detector
@@ -232,6 +243,8 @@ class Arriving:
 
         Whoever refused is not looked up; that the order exists may be.
         """
+        if not (verifier or pixel.enrich):
+            return {}
         asked = (*([verifier] if verifier else ()), *(() if self.verdict.answer is Answer.DENIED else pixel.enrich))
         may_ask = ((name, self.policy.sources[name]) for name in asked)
         found = {name: self.visit.element(source.key) for name, source in may_ask if self._may_ask(source.only_when)}

@@ -6,13 +6,12 @@ Its event is the last of its JSON, so that it can be cut out of it: what nobody 
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from operator import attrgetter
 from typing import Any, ClassVar, Final, NamedTuple
 
 import orjson
 from pydantic import ConfigDict, TypeAdapter
 
-from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.event import EventJson, ServerEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +46,37 @@ class Draft:
 
     def as_bytes(self) -> bytes:
         """JSON of whatever is not as by default."""
-        stored = {name: value for name, value in zip(NAMES, VALUES(self), strict=True) if value}
-        return orjson.dumps({**stored, "event": orjson.Fragment(self.event.as_bytes())})
+        said = {name: getattr(self, name) for name in NAMES}
+        return _written(said, orjson.Fragment(self.event.as_bytes()))
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> "Draft":
         """The draft of these bytes. Raises `ValueError` for what is none."""
         return read_draft(payload).draft
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """A draft on its way into the outbox: written, and read and validated by whoever takes it out.
+
+    `event` is what Meta would get of it, and `notes` are the draft's.
+    """
+
+    pixel_id: str
+    record_id: str
+    event: EventJson
+    notes: tuple[str, ...]
+    payload: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, event: EventJson, **said: Any) -> "Twin":
+        """The twin of a draft that says all this."""
+        payload, notes = _written(said, event), said["notes"]
+        return cls(pixel_id=said["pixel_id"], record_id=said["record_id"], event=event, notes=notes, payload=payload)
+
+    @property
+    def draft(self) -> Draft:
+        return Draft.from_bytes(self.payload)
 
 
 class Kept(NamedTuple):
@@ -64,7 +87,6 @@ class Kept(NamedTuple):
 
 
 NAMES: Final = tuple(known.name for known in fields(Draft) if known.name != "event")
-VALUES: Final = attrgetter(*NAMES)
 LISTS: Final = frozenset({"notes", "rules", "late"})
 READER: Final = TypeAdapter(Draft)
 EVENT: Final = b',"event":{'  # quotes in texts are escaped, and before it no object has others inside
@@ -91,6 +113,11 @@ def record_id_of(payload: bytes) -> str:
         known = orjson.loads(payload if RECORD_ID in rest else head + b"}")  # an older version's had it behind
         return str(known.get("record_id", ""))
     return ""
+
+
+def _written(said: Mapping[str, Any], event: Any) -> bytes:
+    """The bytes of a draft that says all this."""
+    return orjson.dumps({**{name: value for name, value in said.items() if value}, "event": event})
 
 
 def _head(head: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pixeltwin.consent.policy import ConsentPolicy
 from pixeltwin.expressions import Expression
 from pixeltwin.mapping.element import Element
 from pixeltwin.mapping.json_body import HashValues
+from pixeltwin.mirror.limits import sets_nothing_personal
 from pixeltwin.pixel.hit import Limits
 from pixeltwin.pixel.networks import Networks
 from pixeltwin.privacy.settings import Privacy
@@ -90,6 +91,11 @@ class Policy:
         """What expressions ask for when a hit arrives: those of the rules and of the sources."""
         asked = (source.only_when.variables for source in self.sources.values() if source.only_when)
         return self.rules.variables.union(*asked)
+
+    @cached_property
+    def clean_rules(self) -> frozenset[str]:
+        """The rules of which it is known beforehand that they set nothing personal."""
+        return frozenset(rule.name for rule in self.rules.rules if sets_nothing_personal(rule.then, self.privacy))
 
     @cached_property
     def _ids(self) -> Mapping[str, str]:

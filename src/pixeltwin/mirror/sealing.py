@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.event import EventJson, ServerEvent
 from pixeltwin.capi.validate import Refusal, refusal, remarks
 from pixeltwin.consent.verdict import ALLOWED, Answer
 from pixeltwin.enrich.merge import added, merged_custom_data, more_hashes
@@ -54,11 +54,9 @@ def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Uns
     """The event for Meta with what the sources know, or why there is none after all."""
     known = _as_consented(draft, known)
     event, origins = _joined(draft, known, policy)
-    event, ruled = _ruled(draft, event, known, policy, now) if draft.late else (event, Ruled())
+    event, ruled, removed = _ruled(draft, event, known, policy, now) if draft.late else (event, Ruled(), [])
     if ruled.drop:
         return Unsent(Reason.DROPPED_BY_RULE, ruled)
-    event, removed = cleaned_of_rules(event, ruled, policy.privacy)
-    event = never_less_limited(event, draft.event, ALLOWED)
     if reason := refusal(event, now):
         return Unsent(reason, ruled)
     return Sealed(
@@ -107,14 +105,20 @@ def _with(event: ServerEvent, profile: Profile, *, overrides: bool) -> tuple[Ser
     return event.model_copy(update=changes), fields
 
 
-def _ruled(draft: Draft, event: ServerEvent, known: Known, policy: Policy, now: float) -> tuple[ServerEvent, Ruled]:
-    """The event as late rules have set it."""
-    moment = _sealing(draft, event, known, policy)
+def _ruled(
+    draft: Draft, event: ServerEvent, known: Known, policy: Policy, now: float
+) -> tuple[ServerEvent, Ruled, list[str]]:
+    """The event as late rules have set it, what they decided, and remarks about what of theirs was removed."""
+    given = event.as_json()
+    moment = _sealing(draft, given, known, policy)
     ruled = policy.rules.decide_late(draft.late, moment, policy.hash_values(draft.pixel_id), now)
-    return moment.event, ruled
+    if moment.event is given:
+        return event, ruled, []
+    made, removed = cleaned_of_rules(moment.event, ruled, policy.privacy, policy.clean_rules)
+    return ServerEvent.model_validate(never_less_limited(made, given, ALLOWED)), ruled, removed
 
 
-def _sealing(draft: Draft, event: ServerEvent, known: Known, policy: Policy) -> Sealing:
+def _sealing(draft: Draft, event: EventJson, known: Known, policy: Policy) -> Sealing:
     pixel = policy.pixels.get(draft.pixel_id)
     facts = {name: value for profile in known.values() for name, value in profile.facts.items()}
     seen = {

@@ -73,17 +73,26 @@ def clean_event(event: ServerEvent, privacy: Privacy) -> tuple[ServerEvent, tupl
 
 def mask_client(event: ServerEvent, privacy: Privacy) -> ServerEvent:
     """The event with the client's address and user agent as the config wants them."""
-    if privacy.client_ip == privacy.user_agent == "keep":
-        return event
+    given = event.user_data
+    changes = _masked(vars(given), privacy)
+    return event.model_copy(update={"user_data": given.model_copy(update=changes)}) if changes else event
+
+
+def masked_client(user_data: dict[str, Any], privacy: Privacy) -> dict[str, Any]:
+    """The same for user data that is JSON."""
+    if not (changes := _masked(user_data, privacy)):
+        return user_data
+    return {key: value for key, value in {**user_data, **changes}.items() if value is not None}
+
+
+def _masked(user_data: Mapping[str, Any], privacy: Privacy) -> dict[str, Any]:
+    """What is to be another value, None for none."""
     changes: dict[str, Any] = {}
-    if (address := event.user_data.client_ip_address) is not None:
+    if privacy.client_ip != "keep" and (address := user_data.get("client_ip_address")) is not None:
         changes["client_ip_address"] = CLIENT_IP[privacy.client_ip](address)
     if privacy.user_agent == "drop":
         changes["client_user_agent"] = None
-    given = event.user_data
-    if all(getattr(given, name) == value for name, value in changes.items()):
-        return event
-    return event.model_copy(update={"user_data": given.model_copy(update=changes)})
+    return {name: value for name, value in changes.items() if user_data.get(name) != value}
 
 
 def masked_ip(text: str) -> str | None:
@@ -169,7 +178,6 @@ def _custom_data(given: CustomData | None, privacy: Privacy) -> tuple[CustomData
 
 
 CLIENT_IP: Final[Mapping[str, Callable[[str], str | None]]] = {
-    "keep": lambda address: address,
     "mask": masked_ip,
     "drop": lambda address: None,
 }

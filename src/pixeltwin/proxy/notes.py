@@ -30,10 +30,10 @@ class FlowNotes:
             flow.comment = f"no twin: {handled.detail}"
             flow.metadata[KEY] = {**_decided(handled), "skip": handled.detail, "twin": ""}
             return
-        draft = handled.admission.draft
+        twins = handled.admission.twins
         flow.marked = MARKER
         flow.comment = f"twin {handled.state}"
-        twin = json.dumps(draft.event.as_json()) if draft else ""
+        twin = json.dumps(twins[0].event) if twins else ""
         flow.metadata[KEY] = {**_decided(handled), "skip": "", "twin": twin}
         self._flows[handled.record_id] = weakref.ref(flow)
         while len(self._flows) > REMEMBERED:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from pixeltwin.capi.event import HASHED, CustomData, UserData
+from pixeltwin.capi.event import HASHED
 from pixeltwin.mapping.json_body import HashValues
 from pixeltwin.rules import values
 from pixeltwin.rules.moment import Moment
@@ -130,30 +130,28 @@ def _set_server_event(moment: Moment, changes: Changes, applied: Applied) -> Non
     applied.faults += changes.faults
     if segment is not None:
         applied.fields.append(f"custom_data.{SEGMENT}")
-        changes.found["custom_data"] = CustomData.model_validate({**moment.custom_data, SEGMENT: segment})
+        changes.found["custom_data"] = {**moment.custom_data, SEGMENT: segment}
     if changes.found:
-        moment.set_event(moment.event.model_copy(update=changes.found))
+        moment.set(changes.found)
 
 
 def _set_user_data(moment: Moment, changes: Changes, applied: Applied) -> None:
     """The browser's own hash stays first; ours follow where they differ (PROTOCOL 1.5.3)."""
-    given = moment.event.user_data.model_dump(exclude_none=True)
+    given = {**moment.event["user_data"]}
     for key, value in changes.found.items():
-        given[key] = tuple(dict.fromkeys((*given.get(key, ()), *value))) if key in HASHED else value
+        given[key] = [*dict.fromkeys((*given.get(key, ()), *value))] if key in HASHED else value
     applied.fields += [f"user_data.{key}" for key in changes.found]
     applied.faults += [f"user_data.{key}" for key in changes.faults]
     if changes.found:
-        moment.set_event(moment.event.model_copy(update={"user_data": UserData.model_validate(given)}))
+        moment.set({"user_data": given})
 
 
 def _set_custom_data(moment: Moment, section: CustomDataSection, applied: Applied) -> None:
     changes = section.changes(moment)
-    kept = {key: value for key, value in moment.custom_data.items() if key not in section.remove}
     applied.fields += [f"custom_data.{key}" for key in changes.found]
     applied.faults += [f"custom_data.{key}" for key in changes.faults]
-    made = {**kept, **changes.found}
-    moment.set_event(moment.event.model_copy(update={"custom_data": _custom_data(made)}))
-
-
-def _custom_data(made: dict[str, Any]) -> CustomData | None:
-    return CustomData.model_validate(made) if made else None
+    made = {**moment.custom_data, **changes.found}
+    for key in section.remove:
+        if key not in changes.found:
+            made.pop(key, None)
+    moment.set({"custom_data": made})

@@ -6,26 +6,28 @@ request is gone, and the customer is known.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 from urllib.parse import SplitResult
 
-from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.event import EventJson
 from pixeltwin.consent.verdict import Verdict
 from pixeltwin.expressions import Scope, plain
 from pixeltwin.pixel.views import http_of, page_of, parts_of
 from pixeltwin.pixel.visit import Visit
 
 type See = Callable[[Any], Any]
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Moment:
-    """An event on its way through the rules. `event` changes as they set it; `element` answers data elements."""
+    """An event on its way through the rules: another `event` wherever one sets it. `element` answers data elements."""
 
     SEEN: ClassVar[Mapping[str, See]] = {}
 
     def __init__(
         self,
-        event: ServerEvent,
+        event: EventJson,
         element: Callable[[str], str | None],
         variables: Iterable[str],
         elements: Iterable[str],
@@ -41,10 +43,12 @@ class Moment:
         """What expressions see; made when the first one asks, as most hits meet none."""
         return Scope(lambda name: self.SEEN[name](self), self._variables)
 
-    def set_event(self, event: ServerEvent) -> None:
-        self.event = event
-        for name in ("custom_data", "page"):
-            self.__dict__.pop(name, None)
+    def set(self, changes: Mapping[str, Any]) -> None:
+        """Set fields of the event."""
+        self.event = {**self.event, **changes}
+        if not self.event.get("custom_data", True):
+            del self.event["custom_data"]  # Meta gets no empty one
+        self.__dict__.pop("page", None)
         if "scope" in self.__dict__:
             self.scope.changed("event", "page")
 
@@ -52,22 +56,21 @@ class Moment:
         """The elements that expressions ask for; one without a value is an empty text."""
         return {name: self.element(name) or "" for name in self._elements}
 
-    @cached_property
+    @property
     def custom_data(self) -> Mapping[str, Any]:
-        """The event's custom data as JSON."""
-        given = self.event.custom_data
-        return given.model_dump(mode="json", exclude_none=True) if given else {}
+        given: Mapping[str, Any] = self.event.get("custom_data", NOTHING)
+        return given
 
     @cached_property
     def page(self) -> SplitResult:
         """The page's address; of a broken one nothing."""
-        return parts_of(self.event.event_source_url or "")
+        return parts_of(self.event.get("event_source_url", ""))
 
 
 BOTH: Final[Mapping[str, See]] = {
     "el": Moment.elements,
     "event": lambda moment: event_of(moment.event),
-    "page": lambda moment: page_of(moment.event.event_source_url or ""),
+    "page": lambda moment: page_of(moment.event.get("event_source_url", "")),
 }
 
 
@@ -86,7 +89,7 @@ class Arrival(Moment):
     def __init__(
         self,
         visit: Visit,
-        event: ServerEvent,
+        event: EventJson,
         verdict: Verdict,
         pixel_name: str,
         variables: Iterable[str] = (),
@@ -113,7 +116,7 @@ class Sealing(Moment):
 
     def __init__(
         self,
-        event: ServerEvent,
+        event: EventJson,
         elements: Mapping[str, str],
         seen: Mapping[str, Any],
         variables: Iterable[str] = (),
@@ -123,9 +126,9 @@ class Sealing(Moment):
         self.seen = seen
 
 
-def event_of(event: ServerEvent) -> dict[str, Any]:
+def event_of(event: EventJson) -> dict[str, Any]:
     """An event as expressions see it: Meta's fields, custom_data and user_data always there."""
-    return {key: plain(value) for key, value in {"custom_data": {}, "user_data": {}, **event.as_json()}.items()}
+    return {key: plain(value) for key, value in {"custom_data": {}, "user_data": {}, **event}.items()}
 
 
 def consent_of(answer: str, policy: str) -> dict[str, Any]:

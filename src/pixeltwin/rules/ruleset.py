@@ -127,11 +127,11 @@ def _do(rule: Rule, moment: Moment, ruled: Ruled, hash_values: HashValues, now: 
     if then.drop:
         ruled.drop, ruled.because = then.drop, rule.name
         return
-    if then.sample is not None and not _is_in_sample(moment.event.event_id, then.sample):
+    if then.sample is not None and not _is_in_sample(moment.event["event_id"], then.sample):
         ruled.sampled_out, ruled.because = True, ruled.because or rule.name
     if then.rename:
         ruled.renamed, ruled.origins["event_name"] = then.rename, rule.name
-        moment.set_event(moment.event.model_copy(update={"event_name": then.rename}))
+        moment.set({"event_name": then.rename})
     ruled.targets += _targets(rule, moment, ruled)
     applied = apply(then, moment, hash_values, now)
     ruled.origins |= dict.fromkeys(applied.fields, rule.name)

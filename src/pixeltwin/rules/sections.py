@@ -53,6 +53,10 @@ class Changes:
         except FaultError:
             self.faults.append(name)
             return
+        self.take(name, given, reader)
+
+    def take(self, name: str, given: Any, reader: Reader) -> None:
+        """The same for what the field's value is known to be."""
         if given in BLANK:
             return
         if (made := reader(given)) is None:
@@ -151,7 +155,7 @@ class ServerEventSection(Section):
     def changes(self, moment: Moment, now: float) -> Changes:
         """Fields of the event. A time that Meta would refuse at unix second `now` leaves that of the hit."""
         changes = _read(self, moment, SERVER_EVENT)
-        source = changes.found.get("action_source", moment.event.action_source)
+        source = {**moment.event, **changes.found}["action_source"]
         if not 0 <= now - changes.found.get("event_time", now) <= oldest(source):
             changes.refuse("event_time")
         if self.original_event_data:
@@ -278,34 +282,46 @@ class CustomDataSection(Section):
 
     def changes(self, moment: Moment) -> Changes:
         """Properties as Meta has them, typed like those of a hit."""
-        changes = Changes()
-        for key, value in self._properties(moment, changes).items():
-            changes.read(key, value, moment, self._fixed.get(key) or partial(_property, key))
+        if self.is_same:
+            return self.same
+        changes = Changes({**self.same.found}, [*self.same.faults])
+        if self._node is None:
+            changes.read("json", self._tree, moment, _json_object)
+            for key, given in changes.found.pop("json", {}).items():
+                changes.take(key, given, partial(_property, key))
+        for key, value in self._asking.items():
+            changes.read(key, value, moment, partial(_property, key))
         return changes
 
     @cached_property
-    def _fixed(self) -> Mapping[str, Reader]:
-        """What reads the properties that are the same for every event: they are typed once."""
-        node = self._tree.node if isinstance(self._tree, Tree) and isinstance(self._tree.node, Mapping) else {}
-        typed = {key: _property(key, value.value) for key, value in node.items() if isinstance(value, Literal)}
-        return {key: partial(_same, value) for key, value in typed.items()}
+    def same(self) -> Changes:
+        """The properties that are the same for every event: they are read once."""
+        changes = Changes()
+        for key, value in (self._node or {}).items():
+            if isinstance(value, Literal):
+                changes.take(key, value.value, partial(_property, key))
+        return changes
 
-    def _properties(self, moment: Moment, changes: Changes) -> Mapping[str, Value]:
-        """What stands under each name; one element or expression may hold them all."""
-        if isinstance(self._tree, Tree) and isinstance(self._tree.node, Mapping):
-            return self._tree.node
-        changes.read("json", self._tree, moment, _json_object)
-        return {key: Literal(value) for key, value in changes.found.pop("json", {}).items()}
+    @cached_property
+    def is_same(self) -> bool:
+        """Whether it has no others."""
+        return self._node is not None and not self._asking
 
+    @cached_property
+    def _asking(self) -> Mapping[str, Value]:
+        """The properties that an event has a say in."""
+        return {key: value for key, value in (self._node or {}).items() if not isinstance(value, Literal)}
 
-def _same(value: Any, given: Any) -> Any:
-    return value
+    @property
+    def _node(self) -> Mapping[str, Value] | None:
+        """What stands under each name; None where one element or expression holds them all."""
+        return self._tree.node if isinstance(self._tree, Tree) and isinstance(self._tree.node, Mapping) else None
 
 
 def _property(key: str, given: Any) -> Any:
     """The property as Meta has it, typed like that of a hit; None for what cannot be one."""
     typed = custom_data({key: _json(given)})
-    return typed.model_dump(exclude_none=True).get(key) if typed else None
+    return typed.model_dump(mode="json", exclude_none=True).get(key) if typed else None
 
 
 def _json(given: Any) -> Any:

@@ -19,11 +19,10 @@ type View = Callable[[HitRequest, PixelHit], Any]
 
 
 def _event(hit: PixelHit) -> dict[str, Any]:
-    given = custom_data(hit.group("cd"))
     return {
         "event_name": hit.event_name,
         "event_id": hit.event_id,
-        "custom_data": plain(given.model_dump(mode="json", exclude_none=True)) if given else {},
+        "custom_data": plain(custom_data(hit.group("cd"))),
     }
 
 

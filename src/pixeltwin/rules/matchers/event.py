@@ -14,7 +14,7 @@ class Settings(Matcher):
     want: Names
 
     def holds(self, moment: Arrival) -> bool:
-        return moment.event.event_name in self.want
+        return moment.event["event_name"] in self.want
 
     def covers(self, other: "Settings") -> bool:
         return self.want >= other.want
