@@ -74,6 +74,11 @@ FRONT_HITS: Final = Counter(
     ["front"],
     registry=REGISTRY,
 )
+REFUSED_CONNECTIONS: Final = Counter(
+    "pixeltwin_refused_connections",
+    "Connections that were one more than their address may have at once.",
+    registry=REGISTRY,
+)
 FRONT_ENDS: Final = Counter(
     "pixeltwin_front_ends",
     "Ends of front processes that nobody asked for; each is started again.",

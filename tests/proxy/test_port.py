@@ -16,7 +16,7 @@ from pixeltwin.proxy.embedded import Embedded
 from pixeltwin.proxy.lanes import LANES, Lane
 
 CONFIG = """
-server: {{ listen: "{host}:{port}" }}
+server: {{ listen: "{host}:{port}"{server} }}
 pixels: [{{ id: "1234567890123456", access_token: "${{SECRET}}" }}]
 outbox: {{ kind: memory }}
 meta: {{ graph: "http://127.0.0.1:9", pixel: "http://127.0.0.1:9" }}
@@ -25,9 +25,10 @@ meta: {{ graph: "http://127.0.0.1:9", pixel: "http://127.0.0.1:9" }}
 
 @asynccontextmanager
 async def served(
-    port: int, lane: Lane = "fast", host: str = "127.0.0.1", *, shared: bool = True
+    port: int, lane: Lane = "fast", host: str = "127.0.0.1", *, shared: bool = True, server: str = ""
 ) -> AsyncIterator[Embedded]:
-    config = Config.from_text(CONFIG.format(host=host, port=port), base=Path(), env={"SECRET": "a-secret-of-the-test"})
+    text = CONFIG.format(host=host, port=port, server=server)
+    config = Config.from_text(text, base=Path(), env={"SECRET": "a-secret-of-the-test"})
     gateway = Gateway(config, relay="none")
     await gateway.open()
     server = Embedded(gateway, lane, shared=shared)
@@ -61,6 +62,31 @@ async def test_a_connection_that_has_ended_is_forgotten(lane):
         async with asyncio.timeout(3.0):
             while ctx.master.addons.get("proxyserver").connections:  # noqa: ASYNC110 an end rings no bell
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_an_address_has_only_so_many_connections_at_once(lane):
+    async with served(port := free_port(), lane, server=", limits: { connections_per_address: 2 }"):
+        for _ in range(5):
+            assert await answer(port) == b"HTTP/1.1 200 OK\r\n"  # none of these stays
+        others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await reader.readline() == b"HTTP/1.1 503 Service Unavailable\r\n"
+        assert b"Retry-After: 5\r\n" in await reader.read()
+        for _, opened in (*others, (reader, writer)):
+            opened.close()
+        async with asyncio.timeout(10.0):
+            while await answer(port) != b"HTTP/1.1 200 OK\r\n":  # noqa: ASYNC110 a place that is free again rings no bell
+                await asyncio.sleep(0.01)
+
+
+async def test_a_trusted_proxy_may_have_any_number_of_connections():
+    options = ", trusted_proxies: [127.0.0.1/32], limits: { connections_per_address: 1 }"
+    async with served(port := free_port(), server=options):
+        others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+        assert await answer(port) == b"HTTP/1.1 200 OK\r\n"
+        for _, opened in others:
+            opened.close()
 
 
 @pytest.mark.parametrize("lane", LANES)

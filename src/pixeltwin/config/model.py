@@ -71,6 +71,8 @@ class Limits(Section):
 
     `rate_per_visitor` and `rate_per_pixel` are how many hits one public address, and one pixel, may bring; None: any
     number. What is too many is answered like any hit, and goes nowhere. Server events are not counted.
+    `connections_per_address` is how many connections to one front process an address may have at once that is none of
+    the trusted proxies; None: any number. More are answered 503.
     """
 
     body: Size = 256 << 10
@@ -81,6 +83,7 @@ class Limits(Section):
     ack_deadline: Duration = 0.25
     rate_per_visitor: RateText | None = None
     rate_per_pixel: RateText | None = None
+    connections_per_address: Count | None = None
 
 
 class Paths(Section):

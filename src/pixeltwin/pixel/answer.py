@@ -27,6 +27,7 @@ IMAGE: Final = Answer(200, "image/gif", GIF)
 NOT_FOUND: Final = Answer(404, "text/plain")
 MISDIRECTED: Final = Answer(421, "text/plain")
 BAD_REQUEST: Final = Answer(400, "text/plain")
+BUSY: Final = Answer(503, "text/plain", headers={"Cache-Control": "no-store", "Retry-After": "5"})
 
 
 def answer_hit(hit: PixelHit | None, cookies: tuple[SetCookie, ...] = ()) -> Answer:

@@ -6,6 +6,7 @@ Another Host than ours is answered 421, another path 404, every hit alike, whate
 import asyncio
 import logging
 import time
+from ipaddress import ip_address
 from typing import Final
 
 from mitmproxy import ctx, http
@@ -45,6 +46,11 @@ class FrontDoor:
     @property
     def is_draining(self) -> bool:
         return self._draining
+
+    def most_connections(self, address: str) -> int | None:
+        """How many connections the peer of that address may have at once; None: any number, as our own proxies may."""
+        most = self.limits.connections_per_address
+        return None if most is None or ip_address(address) in self._gateway.policy.trusted_proxies else most
 
     def takes(self, method: str, path: str) -> bool:
         """Everything: nothing goes to an upstream from here."""

@@ -15,6 +15,12 @@ from mitmproxy_rs import Stream
 from mitmproxy_rs.udp import UdpServer
 from mitmproxy_rs.wireguard import WireGuardServer
 
+from pixeltwin.pixel.answer import BUSY
+from pixeltwin.proxy.callers import Callers
+from pixeltwin.proxy.front_door import FrontDoor
+from pixeltwin.proxy.wire import answer_bytes
+from pixeltwin.telemetry import REFUSED_CONNECTIONS
+
 BACKLOG: Final = 2048  # connections that wait to be taken; asyncio's own 100 are a burst of one shop
 
 
@@ -41,6 +47,7 @@ class FrontInstance[M: FrontMode](mode_servers.AsyncioServerInstance[M]):
     """Who listens."""
 
     is_shared: ClassVar[bool] = False
+    callers: ClassVar[Callers] = Callers()
 
     def make_top_layer(self, context: Context) -> Layer:
         """The lane, above what mitmproxy wants to see below it when the lane hands a connection over to it."""
@@ -52,7 +59,18 @@ class FrontInstance[M: FrontMode](mode_servers.AsyncioServerInstance[M]):
     async def handle_stream(
         self, reader: asyncio.StreamReader | Stream, writer: asyncio.StreamWriter | Stream | None = None
     ) -> None:
-        assert writer  # noqa: S101 only UDP's is in the reader
+        assert isinstance(writer, asyncio.StreamWriter)  # noqa: S101 only UDP's is none
+        door: FrontDoor = ctx.master.addons.get("frontdoor")
+        address = writer.get_extra_info("peername")[0]
+        with self.callers.one_more(address, door.most_connections(address)) as may_stay:
+            if may_stay:
+                await self._serve(reader, writer)
+            else:
+                REFUSED_CONNECTIONS.inc()
+                writer.write(answer_bytes(BUSY, close=True))
+                writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader | Stream, writer: asyncio.StreamWriter) -> None:
         handler = FrontHandler(ctx.master, reader, writer, ctx.options, self.mode)  # type: ignore[no-untyped-call]
         handler.layer = self.make_top_layer(handler.layer.context)
         with self.manager.register_connection(handler.client.id, handler):
