@@ -12,7 +12,8 @@ from hypothesis import strategies as some
 
 from pixeltwin.delivery.outbox import MINOR, MONEY, ORDINARY, REMEMBERED, Appended, NewItem, Tally
 from pixeltwin.outboxes.sqlite.file import connect
-from pixeltwin.outboxes.sqlite.store import Order, Store
+from pixeltwin.outboxes.sqlite.intake import Order
+from pixeltwin.outboxes.sqlite.store import Store
 
 START = 1_795_461_700.0
 ROWS = "SELECT * FROM outbox ORDER BY seq"

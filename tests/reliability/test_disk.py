@@ -19,7 +19,7 @@ from pixeltwin.delivery.journal import State
 from pixeltwin.delivery.outbox import MONEY, Appended, Delivered, NewItem, Outbox, Tally
 from pixeltwin.gateway import Gateway
 from pixeltwin.outboxes import sqlite
-from pixeltwin.outboxes.sqlite.store import LOOK_EVERY
+from pixeltwin.outboxes.sqlite.intake import LOOK_EVERY
 
 CAPI: Final = "conversions_api"
 

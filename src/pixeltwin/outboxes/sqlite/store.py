@@ -6,7 +6,6 @@ arrives as an argument.
 
 import math
 import secrets
-import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -17,7 +16,6 @@ import apsw
 from pixeltwin.delivery.outbox import (
     CORRUPT,
     DEADLINE_PASSED,
-    REMEMBERED,
     REPEATABLE,
     Appended,
     Delivered,
@@ -28,7 +26,6 @@ from pixeltwin.delivery.outbox import (
     Later,
     Lease,
     Letter,
-    NewItem,
     Outcome,
     Park,
     Refused,
@@ -36,43 +33,17 @@ from pixeltwin.delivery.outbox import (
     Waiting,
     misses,
 )
-from pixeltwin.delivery.shedding import FULL, is_shed
+from pixeltwin.delivery.shedding import FULL
 from pixeltwin.outboxes.sqlite.checks import checksum_of, has_types
 from pixeltwin.outboxes.sqlite.flights import Flights
+from pixeltwin.outboxes.sqlite.intake import Intake, Order
 from pixeltwin.outboxes.sqlite.lanes import Lanes
 from pixeltwin.outboxes.sqlite.letters import Letters
 from pixeltwin.outboxes.sqlite.pages import page
 from pixeltwin.outboxes.sqlite.space import Space
 from pixeltwin.outboxes.sqlite.tallies import Tallies
 
-FORGET_EVERY: Final = 60.0  # seconds; what has expired is no duplicate before it is deleted, so this is housekeeping
-FORGET_AT_ONCE: Final = 1000  # keys, some 5 ms: the commands of the same transaction wait for it
-LOOK_EVERY: Final = 0.02  # seconds between them at most: a look costs as much as the rest of a small transaction
-
 type LeasedRow = tuple[int, str, str, str, float]
-type Order = tuple[Sequence[NewItem], float]  # to be appended, and as of when
-type NewRow = tuple[str, str, bytes | None, bytes, int, bytes | None, bool, float, float, int, float]
-
-# Changes a row when the key is new or was accepted too long ago, else none.
-REMEMBER: Final = """
-INSERT INTO seen (destination, pixel_id, key, at) VALUES (?1, ?2, ?3, ?4)
-ON CONFLICT DO UPDATE SET at = ?4 WHERE at <= ?5
-"""
-
-SEEN: Final = "SELECT 1 FROM seen WHERE destination = ? AND pixel_id = ? AND key = ? AND at > ?"
-
-FORGET: Final = """
-DELETE FROM seen WHERE (destination, pixel_id, key) IN (
-    SELECT destination, pixel_id, key FROM seen WHERE at <= ? ORDER BY at LIMIT ?
-)
-"""
-
-APPEND: Final = """
-INSERT INTO outbox (
-    destination, pixel_id, key, payload, checksum, subject, held, due, appended_at, priority, deadline
-)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-"""
 
 TAKE: Final = "INSERT OR REPLACE INTO leased (seq, destination, token, holder, ends_at) VALUES (?, ?, ?, ?, ?)"
 RETAKE: Final = """
@@ -166,7 +137,6 @@ class Store:
         self.synchronous = "full"
         self._space = space
         self._has_to_empty_log = False
-        self._forget_at = -math.inf
         self.use(db)
 
     def use(self, db: apsw.Connection, leases: Sequence[LeasedRow] = ()) -> None:
@@ -174,12 +144,11 @@ class Store:
         db.executemany(RETAKE, leases)
         self._db = db
         self._told = "full"
-        self._fill = 0.0
-        self._until_look, self._look_at = 0, 0.0
         self._flights = Flights(db)
         self._lanes = Lanes(db)
         self._tallies = Tallies(db)
         self._letters = Letters(db, self._tallies)
+        self._intake = Intake(db, self._space, self._tallies, self.touched)
 
     def leases(self) -> list[LeasedRow]:
         """What is under lease, for another connection."""
@@ -189,8 +158,7 @@ class Store:
     def transaction(self) -> Iterator[None]:
         """All or nothing, and on the disk at the end of the block."""
         self._tell_synchronous()
-        if time.monotonic() >= self._look_at:
-            self._until_look = 0
+        self._intake.look_in_time()
         self._db.execute("BEGIN IMMEDIATE")  # whoever reads first would not wait for the lock, but fail
         before = self._db.total_changes()
         try:
@@ -200,7 +168,7 @@ class Store:
             self._db.execute("COMMIT")
         except BaseException:
             self._tallies.forget()
-            self._until_look = 0
+            self._intake.look_again()
             if self._db.in_transaction:  # after some errors, a full disk for one, SQLite has rolled back by itself
                 self._db.execute("ROLLBACK")
             raise
@@ -222,61 +190,8 @@ class Store:
             self._told = wanted
 
     def append(self, orders: Iterable[Order]) -> list[list[Appended]]:
-        """What becomes of the items of each order. Their rows are written together."""
-        answers: list[list[Appended]] = []
-        rows: list[NewRow] = []
-        for items, now in orders:
-            if self._until_look <= 0:
-                self._insert(rows)
-            fill = self._look()
-            answers.append([self._append(item, fill, now, rows) for item in items])
-            if now >= self._forget_at:
-                self._forget(now)
-        self._insert(rows)
-        return answers
-
-    def _append(self, item: NewItem, fill: float, now: float, rows: list[NewRow]) -> Appended:
-        """What becomes of the item; its row is still to be written."""
-        name = (item.destination, item.pixel_id, item.key)
-        if is_shed(item, fill):
-            return self._shed(item, now)
-        if item.key is not None:
-            self._db.execute(REMEMBER, (*name, now, now - REMEMBERED))
-            if not self._db.changes():
-                return Appended.DUPLICATE
-        held, due = (False, now) if item.hold_until is None else (True, item.hold_until)
-        self._until_look -= len(item.payload)
-        checksum = checksum_of(*name, item.subject, item.payload)
-        stored = (item.payload, checksum, item.subject)
-        rows.append((*name, *stored, held, due, now, item.priority, item.deadline))
-        return Appended.ACCEPTED
-
-    def _insert(self, rows: list[NewRow]) -> None:
-        """Write the rows, and have none left."""
-        self._db.executemany(APPEND, rows)
-        for destination, number in Counter(row[0] for row in rows).items():
-            self._tallies.add(destination, "accepted", number)
-            self.touched.add(destination)
-        rows.clear()
-
-    def _shed(self, item: NewItem, now: float) -> Appended:
-        """There is no room, but a repeat of what was accepted is a duplicate all the same."""
-        if next(self._db.execute(SEEN, (item.destination, item.pixel_id, item.key, now - REMEMBERED)), None):
-            return Appended.DUPLICATE
-        self._tallies.add(item.destination, "shed")
-        return Appended.SHED
-
-    def _look(self) -> float:
-        """How full the file is, as it was seen lately, and before much was appended."""
-        if self._space and self._until_look <= 0:
-            self._fill = self._space.look(self._db)
-            self._until_look, self._look_at = self._space.stride, time.monotonic() + LOOK_EVERY
-        return self._fill
-
-    def _forget(self, now: float) -> None:
-        """Delete old keys; when there were more than a transaction should bear, the next append goes on."""
-        self._db.execute(FORGET, (now - REMEMBERED, FORGET_AT_ONCE))
-        self._forget_at = now if self._db.changes() == FORGET_AT_ONCE else now + FORGET_EVERY
+        """What becomes of the items of each order."""
+        return self._intake.append(orders)
 
     def lease(
         self, destination: str, *, limit: int, seconds: float, holder: str, may_repeat: bool, now: float
@@ -314,7 +229,7 @@ class Store:
             )
 
     def settle(self, lease: Lease, outcomes: Mapping[int, Outcome], now: float) -> int:
-        self._until_look = 0  # there may be more room
+        self._intake.look_again()
         self._flights.doubt(now)
         self._flights.end(lease.token)
         ours = {seq for (seq,) in self._db.execute(LET_GO, (lease.token,))}

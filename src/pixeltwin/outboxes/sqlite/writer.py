@@ -17,8 +17,9 @@ from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from pixeltwin.delivery.outbox import Appended, NewItem
+from pixeltwin.outboxes.sqlite.intake import Order
 from pixeltwin.outboxes.sqlite.keeper import Keeper, Remedy
-from pixeltwin.outboxes.sqlite.store import Order, Store
+from pixeltwin.outboxes.sqlite.store import Store
 
 REMEDIES: Final = 2  # for one group: the ballast's room, then the log's
 MAX_GROUP: Final = 1000  # entries and one turn's more; bounds how long the first of a group waits for the last
