@@ -1,6 +1,7 @@
 """Hits per second through each lane of `pixeltwin run`, beside bare mitmdump, uvicorn, and what a shop would write.
 
-    uv run --group dev python tests/benchmarks/bench_lanes.py [--quick] [--windows 5] [--seconds 4] [--only WORD]…
+    uv run --group dev python tests/benchmarks/bench_lanes.py
+        [--quick] [--windows 5] [--seconds 4] [--backlog 1000000] [--only WORD]…
 
 The servers have one core, wrk, the upstream and Meta the other. All servers run at once, and are asked in turn, window
 by window: the figures are medians, the ratios are of the same minutes. A hit is the pixel's GET of some 620 bytes of
@@ -12,8 +13,9 @@ those are charged until Meta has everything. What an enrichment adds is between 
 and ten fields of its customer are joined, hashed by the embedded store long before, or as they come from PostgreSQL.
 
 CPU a hit is that of all of the server's processes, PostgreSQL's own not among them. The ratios are of it, as others may
-use the cores too: how many hits are answered in the CPU time of one of bare mitmdump's, or uvicorn's. Needs wrk; the
-Node peer needs npm. Reports, asserts nothing.
+use the cores too: how many hits are answered in the CPU time of one of bare mitmdump's, or uvicorn's. `--backlog` adds
+a row with so many twins in the outbox before the first hit (1.5 GB of disk and some minutes for a million). Needs wrk;
+the Node peer needs npm. Reports, asserts nothing.
 """
 
 import argparse
@@ -39,10 +41,12 @@ import httpx
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.benchmarks.bench_enrich import CUSTOMERS, FIELDS, customers, write
+from tests.benchmarks.bench_outbox import fill
 from tests.factories import PIXEL
 from tests.processes import BIN, Process, free_port, started
 from tests.sources.postgres import fill_table, postgres
 
+from pixeltwin.outboxes import sqlite
 from pixeltwin.sources.embedded.importing import import_customers
 from pixeltwin.sources.embedded.store import Store
 
@@ -137,8 +141,11 @@ def pixeltwin(
     relay: str = "none",
     source: str = "",
     delivers: bool = False,
+    backlog: int = 0,
 ) -> Command:
     def command(folder: Path, port: int, around: Around) -> Sequence[str | Path]:
+        if backlog:
+            asyncio.run(fill_outbox(folder, backlog))
         config = folder / "pixeltwin.yaml"
         config.write_text(
             CONFIG.format(
@@ -155,6 +162,12 @@ def pixeltwin(
         return (BIN / "pixeltwin", "run", "-c", config, "--lane", lane)
 
     return command
+
+
+async def fill_outbox(folder: Path, rows: int) -> None:
+    outbox = await sqlite.open_outbox(sqlite.Settings(path=Path("outbox.db")), base=folder)
+    await fill(outbox, range(rows))
+    await outbox.close()
 
 
 def mitmdump(folder: Path, port: int, around: Around) -> Sequence[str | Path]:
@@ -360,12 +373,18 @@ def main() -> None:
     parser.add_argument("--windows", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--quick", action="store_true", help="one window of a second each, 32 connections only")
+    parser.add_argument("--backlog", type=int, default=0)
     parser.add_argument("--only", action="append", help="rows whose name has this word; may be repeated")
     asked = parser.parse_args()
     if not shutil.which("wrk"):
         sys.exit("wrk is missing: apt-get install wrk")
     windows, seconds, loads = (1, 1.0, LOADS[:1]) if asked.quick else (asked.windows, asked.seconds, LOADS)
     subjects = [it for it in SUBJECTS if not asked.only or any(word in it.name for word in asked.only)]
+    if asked.backlog:
+        waiting = pixeltwin(
+            rules=ONE_RULE, outbox="kind: sqlite, path: outbox.db, max_size: 16GiB", backlog=asked.backlog
+        )
+        subjects.append(Subject(f"{FAST}, {asked.backlog:,} waiting", waiting))
     with ExitStack() as stack:
         around = surroundings(stack.enter_context(stub()), subjects, stack)
         running = [it for subject in subjects if (it := start(subject, around, stack))]
