@@ -6,12 +6,12 @@ It has no outbox, no senders, no sources and no records of its own.
 import asyncio
 import itertools
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pixeltwin.config import Config
-from pixeltwin.delivery.journal import Journal, Record, State
+from pixeltwin.delivery.journal import Journal, Record, State, Unmade
 from pixeltwin.delivery.outbox import Appended, NewItem
 from pixeltwin.gateway.consents import Said
 from pixeltwin.gateway.counts import Counts
@@ -164,9 +164,9 @@ class FrontJournal(Journal):
             super().add(record)
         self._behind.tell(record)
 
-    def add_later(self, record_id: str, make: Callable[[], Record]) -> None:
+    def add_later(self, unmade: Unmade) -> None:
         """Somebody may look at it in the back."""
-        self.add(make())
+        self.add(unmade.record())
 
     def update(self, record_id: str, **changes: Any) -> None:
         super().update(record_id, **changes)
