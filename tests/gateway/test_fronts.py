@@ -15,8 +15,9 @@ from pixeltwin.delivery.journal import FORGOTTEN, Record, State
 from pixeltwin.delivery.outbox import NewItem
 from pixeltwin.gateway.back import EARLY, BackJournal
 from pixeltwin.gateway.counts import Counts, add
+from pixeltwin.gateway.entries import Entry
 from pixeltwin.gateway.front import MOST_BACKLOG, Behind
-from pixeltwin.gateway.link import Kind, Link, Message, item_of, packed_item, packed_record, record_of
+from pixeltwin.gateway.link import Kind, Link, Message, entry_of, item_of, packed_item, packed_record, record_of
 from pixeltwin.telemetry import HITS, REGISTRY, UNACKED_PASSTHROUGH
 
 KEY = st.none() | st.binary(min_size=16, max_size=16)
@@ -94,6 +95,24 @@ def test_a_record_arrives_as_it_was(hit, twin, state):
     assert as_lists(found.twin) == as_lists(twin)
 
 
+def entry(state: State = State.QUEUED) -> Entry:
+    payload = b'{"notes":["n"],"event":{"event_name":"Lead","event_id":"e"}}'
+    known = {"pixel_id": "1", "consent": "", "referer": "", "relay": "none", "detail": "", "is_large": False}
+    told = {
+        "parameters": b'[["dl","https://a.example/"]]',
+        "payload": payload,
+        "rules": ["a"],
+        "origins": {"value": "a"},
+    }
+    return Entry(record_id="run-1", received_at=1.0, state=state, **known, **told)
+
+
+def test_an_entry_arrives_as_it_was():
+    found = entry_of(carried(Kind.ENTRY, entry())[1])
+    assert found.record() == entry().record()
+    assert found.record().state is State.QUEUED
+
+
 async def test_what_is_said_in_one_turn_is_heard_together():
     async with link() as (end, heard):
         for number in range(100):
@@ -167,6 +186,20 @@ def test_a_front_s_last_word_counts_unless_something_was_heard_since():
     journal.update("run-1", state=State.DELIVERED)
     journal.add(record(state=State.QUEUED))
     assert journal.get("run-1").state is State.DELIVERED
+
+
+def test_news_that_came_before_an_entry_is_not_lost():
+    journal = BackJournal()
+    journal.update("run-1", state=State.DELIVERED)
+    journal.add_later(entry())
+    assert (journal.get("run-1").state, journal.get("run-1").notes) == (State.DELIVERED, ("n",))
+
+
+def test_an_entry_is_the_front_s_last_word_about_a_hit_that_was_not_kept_in_time():
+    journal = BackJournal()
+    journal.add(entry(State.UNACKED).record())
+    journal.add_later(entry())
+    assert [one.state for one in journal.latest()] == [State.QUEUED]
 
 
 def test_what_was_forgotten_is_not_told_again():

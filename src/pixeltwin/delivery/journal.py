@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 FORGOTTEN: Final = "forgotten"  # the detail of a record that was emptied
 NOTHING_LEFT: Final[Mapping[str, Any]] = {
@@ -70,12 +70,21 @@ class Record:
     notes: Sequence[str] = ()
 
 
+class Unmade(Protocol):
+    """What a record can be made of, should somebody look at it: small, as a thousand of them are kept."""
+
+    @property
+    def record_id(self) -> str: ...
+
+    def record(self) -> Record: ...
+
+
 class Journal:
     """The last `size` records by id, and a feed of every change."""
 
     def __init__(self, size: int = 1000) -> None:
         self._size = size
-        self._records: OrderedDict[str, Record | Callable[[], Record]] = OrderedDict()
+        self._records: OrderedDict[str, Record | Unmade] = OrderedDict()
         self._run = secrets.token_hex(4)  # a queued twin of an earlier run names none of our records
         self._ids = itertools.count(1)
         self._followers: set[asyncio.Queue[Record]] = set()
@@ -87,12 +96,12 @@ class Journal:
         self._keep(record.id, record)
         self._tell(record)
 
-    def add_later(self, record_id: str, make: Callable[[], Record]) -> None:
+    def add_later(self, unmade: Unmade) -> None:
         """As `add`, but the record is made when somebody looks at it, which happens to few."""
         if self._followers:
-            self.add(make())
+            self.add(unmade.record())
         else:
-            self._keep(record_id, make)
+            self._keep(unmade.record_id, unmade)
 
     def update(self, record_id: str, **changes: Any) -> None:
         """Change a record; one that has left the ring is left alone."""
@@ -111,7 +120,7 @@ class Journal:
         found = self._records.get(record_id)
         if found is None or isinstance(found, Record):
             return found
-        self._records[record_id] = made = found()
+        self._records[record_id] = made = found.record()
         return made
 
     def latest(self, limit: int = 100) -> list[Record]:
@@ -129,9 +138,9 @@ class Journal:
         finally:
             self._followers.discard(queue)
 
-    def _keep(self, record_id: str, record: Record | Callable[[], Record]) -> None:
+    def _keep(self, record_id: str, record: Record | Unmade) -> None:
         self._records[record_id] = record
-        while len(self._records) > self._size:
+        if len(self._records) > self._size:
             self._records.popitem(last=False)
 
     def _tell(self, record: Record) -> None:

@@ -14,14 +14,14 @@ from typing import Any, Final
 
 from pixeltwin.config import Config
 from pixeltwin.consent.verdict import Answer
-from pixeltwin.delivery.journal import Journal, Record, State
+from pixeltwin.delivery.journal import Journal, Record, State, Unmade
 from pixeltwin.gateway import counts
 from pixeltwin.gateway.consents import Consents, Said
 from pixeltwin.gateway.entries import tell_answer
 from pixeltwin.gateway.fronts import STOPPING, Fronts
 from pixeltwin.gateway.gateway import STOP_SECONDS, Gateway
 from pixeltwin.gateway.items import Relay
-from pixeltwin.gateway.link import Kind, Link, Message, item_of, record_of
+from pixeltwin.gateway.link import Kind, Link, Message, entry_of, item_of, record_of
 from pixeltwin.telemetry import FRONT_HITS
 
 EARLY: Final = 1000  # changes of records that have not arrived yet
@@ -91,6 +91,8 @@ class Desk:
                     batch.append((number, items))
                 case [Kind.RECORD, record]:
                     self._back.journal.add(record_of(record))
+                case [Kind.ENTRY, entry]:
+                    self._back.journal.add_later(entry_of(entry))
                 case [Kind.FOLLOW, number, *said]:
                     self._spawn(self._follow(number, *said))
                 case [Kind.COUNTS, increments]:
@@ -141,6 +143,13 @@ class BackJournal(Journal):
             super().add(replace(record, **early) if early else record)
         elif known.state is State.UNACKED:
             self.update(record.id, state=record.state, detail=record.detail)
+
+    def add_later(self, unmade: Unmade) -> None:
+        """One of which something is known is made at once."""
+        if unmade.record_id in self._records or unmade.record_id in self._early:
+            self.add(unmade.record())
+        else:
+            super().add_later(unmade)
 
     def update(self, record_id: str, **changes: Any) -> None:
         if record_id in self._records:

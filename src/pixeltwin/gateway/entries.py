@@ -1,31 +1,39 @@
 """Decisions as the journal's records."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from pixeltwin.consent.verdict import Answer, Treatment, Verdict
+import orjson
+
+from pixeltwin.consent.verdict import Answer, Treatment
 from pixeltwin.delivery.journal import Journal, Record, State
 from pixeltwin.gateway.consents import Said
-from pixeltwin.mirror import Admission, Draft, Twin
+from pixeltwin.gateway.items import content_of
+from pixeltwin.mirror import Admission, Draft
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
-from pixeltwin.rules.ruleset import Ruled
 
 JOURNAL_CHARACTERS: Final = 48 * 1024  # of one hit; in-app browsers send 32 KiB
 LARGE: Final = 8 * 1024  # bytes of a hit
 
 
 class Entry(NamedTuple):
-    """What the journal is told of a hit and its twin; few are looked at, so it becomes a record only then."""
+    """What the journal is told of a hit and its twin. Few are looked at, so it becomes a record only then.
+
+    Until then the hit's `parameters` are JSON, and the twin is the `payload` that the outbox gets, empty for none: what
+    the hit was decided with, kept for a thousand hits, would be too much for the processor's caches.
+    """
 
     record_id: str
     received_at: float
-    hit: PixelHit
-    twin: Twin | None
-    ruled: Ruled | None
-    verdict: Verdict
+    pixel_id: str
+    parameters: bytes
+    payload: bytes
+    rules: Sequence[str]
+    origins: Mapping[str, str]
+    consent: str
     referer: str
     relay: str
     state: State
@@ -33,20 +41,20 @@ class Entry(NamedTuple):
     is_large: bool
 
     def tell(self, journal: Journal) -> None:
-        """Large hits are not kept for it."""
+        """Of a large hit less is kept."""
         if self.is_large:
             journal.add(self.record())
         else:
-            journal.add_later(self.record_id, self.record)
+            journal.add_later(self)
 
     def record(self) -> Record:
-        hit, twin, ruled, verdict = self.hit, self.twin, self.ruled, self.verdict
-        event = twin.event if twin else None
-        origins = {name: f"rule {rule}" for name, rule in ruled.origins.items()} if ruled and twin else {}
+        hit = PixelHit.of(tuple((name, value) for name, value in orjson.loads(self.parameters)))
+        draft = content_of(self.payload)
+        event = draft.get("event")
         return Record(
             id=self.record_id,
             received_at=self.received_at,
-            pixel_id=twin.pixel_id if twin else hit.pixel_id,
+            pixel_id=self.pixel_id,
             event_name=event["event_name"] if event else hit.event_name,
             event_id=event["event_id"] if event else hit.event_id,
             source_url=hit.get("dl") or self.referer,
@@ -55,10 +63,10 @@ class Entry(NamedTuple):
             relay=self.relay,
             hit=_shown(hit),
             twin=event,
-            origins=origins,
-            rules=tuple(ruled.names) if ruled else (),
-            consent=f"{verdict.answer} ({verdict.policy})" if verdict.policy else "",
-            notes=twin.notes if twin else (),
+            origins={name: f"rule {rule}" for name, rule in self.origins.items()} if event else {},
+            rules=tuple(self.rules),
+            consent=self.consent,
+            notes=tuple(draft.get("notes", ())),
         )
 
 
@@ -66,17 +74,21 @@ def entries_of(
     request: HitRequest, admission: Admission, record_id: str, relay: str, states: list[State], detail: str
 ) -> Iterator[Entry]:
     """An entry for each twin, or one for a hit that gets none; none for what is no hit at all."""
-    if admission.hit is None:
+    hit, ruled, verdict = admission.hit, admission.ruled, admission.verdict
+    if hit is None:
         return
+    parameters = orjson.dumps(hit.parameters)
     ends = zip(admission.twins, states, strict=False) if admission.twins else [(None, State.SKIPPED)]
     for twin, state in ends:
         yield Entry(
             record_id=twin.record_id if twin else record_id,
             received_at=request.received_at,
-            hit=admission.hit,
-            twin=twin,
-            ruled=admission.ruled,
-            verdict=admission.verdict,
+            pixel_id=twin.pixel_id if twin else hit.pixel_id,
+            parameters=parameters,
+            payload=twin.payload if twin else b"",
+            rules=ruled.names if ruled else (),
+            origins=ruled.origins if ruled else {},
+            consent=f"{verdict.answer} ({verdict.policy})" if verdict.policy else "",
             referer=_referer(admission),
             relay=browsers_copy(admission, relay),
             state=state,

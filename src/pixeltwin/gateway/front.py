@@ -6,15 +6,16 @@ It has no outbox, no senders, no sources and no records of its own.
 import asyncio
 import itertools
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from pixeltwin.config import Config
-from pixeltwin.delivery.journal import Journal, Record, State
+from pixeltwin.delivery.journal import Journal, Record, State, Unmade
 from pixeltwin.delivery.outbox import Appended, NewItem
 from pixeltwin.gateway.consents import Said
 from pixeltwin.gateway.counts import Counts
+from pixeltwin.gateway.entries import Entry
 from pixeltwin.gateway.gateway import FLUSH_SECONDS, STOP_SECONDS, Gateway
 from pixeltwin.gateway.items import Relay
 from pixeltwin.gateway.line import closed_line
@@ -78,10 +79,11 @@ class Behind:
 
     def tell(self, record: Record) -> None:
         """Hand a record on; it is lost when the back lags, or nothing can be made of it."""
-        if self._link.backlog > MOST_BACKLOG:
-            RECORDS_LOST.inc()
-        else:
-            self._link.send(Kind.RECORD, packed_record(record))
+        self._hand_on(Kind.RECORD, packed_record(record))
+
+    def tell_unmade(self, entry: Entry) -> None:
+        """As `tell`, for one that the back makes when somebody looks at it."""
+        self._hand_on(Kind.ENTRY, entry)
 
     async def append(self, items: Sequence[NewItem]) -> list[Appended]:
         """As an outbox does. Raises `OSError`, also when the back has gone."""
@@ -115,6 +117,12 @@ class Behind:
             return await future
         finally:
             del self._asked[number]
+
+    def _hand_on(self, kind: Kind, packed: Sequence[Any]) -> None:
+        if self._link.backlog > MOST_BACKLOG:
+            RECORDS_LOST.inc()
+        else:
+            self._link.send(kind, packed)
 
     def _hear(self, messages: list[Message]) -> None:
         for message in messages:
@@ -164,9 +172,12 @@ class FrontJournal(Journal):
             super().add(record)
         self._behind.tell(record)
 
-    def add_later(self, record_id: str, make: Callable[[], Record]) -> None:
+    def add_later(self, unmade: Unmade) -> None:
         """Somebody may look at it in the back."""
-        self.add(make())
+        if isinstance(unmade, Entry) and unmade.state is not State.UNACKED:
+            self._behind.tell_unmade(unmade)
+        else:
+            self.add(unmade.record())
 
     def update(self, record_id: str, **changes: Any) -> None:
         super().update(record_id, **changes)

@@ -28,7 +28,7 @@ STATES: Final = {
     Appended.DUPLICATE: State.DUPLICATE,
     Appended.SHED: State.SHED,
 }
-
+HELD_STATES: Final = {**STATES, Appended.ACCEPTED: State.HELD}
 
 _hits, _rules = cache(HITS.labels), cache(RULES.labels)  # a look-up by labels costs as much as the rest of a count
 
@@ -152,8 +152,7 @@ def _kept(admission: Admission, appended: Sequence[Appended]) -> Kept:
     """The outbox has taken the hit's items, its twins' first."""
     if admission.skip:
         return _skipped(admission)
-    held = {Appended.ACCEPTED: State.HELD} if admission.verdict.twin is Treatment.HOLD else {}
-    states = {**STATES, **held} if held else STATES
+    states = HELD_STATES if admission.verdict.twin is Treatment.HOLD else STATES
     return Kept([states[one] for one in appended[: len(admission.twins)]])
 
 
@@ -189,7 +188,7 @@ def _skipped(admission: Admission) -> Kept:
 
 def _size(items: Sequence[NewItem]) -> int:
     """How many bytes the items carry."""
-    return sum(len(item.payload) for item in items)
+    return sum([len(item.payload) for item in items])
 
 
 def _count(line: Line, admission: Admission, end: Kept) -> None:

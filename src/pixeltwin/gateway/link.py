@@ -14,6 +14,7 @@ import msgpack  # type: ignore[import-untyped]  # it brings no types
 
 from pixeltwin.delivery.journal import Record, State
 from pixeltwin.delivery.outbox import NewItem
+from pixeltwin.gateway.entries import Entry
 
 ITEM: Final = ("destination", "pixel_id", "key", "payload", "subject", "hold_until", "priority", "deadline")
 RECORD: Final = tuple(Record.__dataclass_fields__)
@@ -22,8 +23,8 @@ RECORD: Final = tuple(Record.__dataclass_fields__)
 class Kind(IntEnum):
     """What a message says; it is its first element.
 
-    The front says KEEP (number, items), FOLLOW (number, answer), RECORD (record), COUNTS (increments), SERVING;
-    the back says DONE (number, result), FAILED (number, why), CONFIG (text, folder), STOP.
+    The front says KEEP (number, items), FOLLOW (number, answer), RECORD (record), ENTRY (entry), COUNTS (increments),
+    SERVING; the back says DONE (number, result), FAILED (number, why), CONFIG (text, folder), STOP.
     """
 
     KEEP = 0
@@ -35,6 +36,7 @@ class Kind(IntEnum):
     FAILED = 6
     CONFIG = 7
     STOP = 8
+    ENTRY = 9
 
 
 type Message = Sequence[Any]
@@ -50,6 +52,11 @@ def item_of(packed: Sequence[Any]) -> NewItem:
 def record_of(packed: Sequence[Any]) -> Record:
     fields = dict(zip(RECORD, packed, strict=True))
     return Record(**{**fields, "state": State(fields["state"])})
+
+
+def entry_of(packed: Sequence[Any]) -> Entry:
+    entry = Entry(*packed)
+    return entry._replace(state=State(entry.state))
 
 
 class Link(asyncio.Protocol):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -197,14 +198,22 @@ def _length(headers: Mapping[str, str]) -> int | None:
 
 def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
-    joined = {name.lower().decode("latin-1"): value.decode("utf-8", "replace") for name, value in fields}
+    try:
+        joined = {_name(name): value.decode() for name, value in fields}
+    except UnicodeDecodeError:
+        return _rejoined(fields)
     return joined if len(joined) == len(fields) else _rejoined(fields)
+
+
+@lru_cache(maxsize=256)  # browsers send the same few names, each with every request
+def _name(raw: bytes) -> str:
+    return raw.lower().decode("latin-1")
 
 
 def _rejoined(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = raw_name.lower().decode("latin-1"), raw_value.decode("utf-8", "replace")
+        name, value = _name(raw_name), raw_value.decode("utf-8", "replace")
         if name in joined:
             value = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}"
         joined[name] = value
