@@ -8,12 +8,12 @@ who the visitor is, never to decide what he may do.
 """
 
 import re
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
+from socket import AF_INET, inet_ntop, inet_pton
 from typing import Final
 
 from pixeltwin.pixel.browser_id import APPENDIX
-from pixeltwin.pixel.networks import NOT_PUBLIC, Address, Networks
+from pixeltwin.pixel.networks import BELOW_ZERO, NOT_PUBLIC, Address, Networks
 from pixeltwin.pixel.request import HitRequest
 
 MAX_HOPS: Final = 20  # longer chains are nobody's real set-up
@@ -22,7 +22,10 @@ FBI_COOKIE: Final = "_fbi"
 FBI: Final = re.compile(rf"(.{{2,60}}?)(?:{APPENDIX})*", re.ASCII)  # bounded: else a long cookie costs its square
 
 LONGEST: Final = 45  # characters of an address
-KNOWN: Final = 10_000  # addresses: proxies ask with every hit, and few visitors with one alone
+MAPPED: Final = 0xFFFF  # an IPv6 address that begins like this is an IPv4 address in disguise
+
+type Number = int
+"""An address as `Networks` count them: IPv4 has the negative numbers."""
 
 
 def visitor_ip(request: HitRequest, trusted: Networks, *, fbi_cookie: bool) -> str | None:
@@ -33,9 +36,10 @@ def visitor_ip(request: HitRequest, trusted: Networks, *, fbi_cookie: bool) -> s
     """
     own = _of_cookie(request) if fbi_cookie else None
     seen = (own, _of_request(request, trusted))
-    public = [a for a in seen if a is not None and is_public(a) and a not in trusted]
-    best = max(public, key=lambda address: address.version, default=None)  # of equals the first
-    return str(best) if best else None
+    public = [it for it in seen if it is not None and not (NOT_PUBLIC.holds(it) or trusted.holds(it))]
+    if not public:
+        return None
+    return _written(max(public, key=_is_v6))  # of equals the first
 
 
 def client_ip(request: HitRequest, trusted: Networks) -> str | None:
@@ -48,40 +52,45 @@ def is_public(address: Address) -> bool:
     return address not in NOT_PUBLIC
 
 
-def _of_cookie(request: HitRequest) -> Address | None:
+def _of_cookie(request: HitRequest) -> Number | None:
     found = FBI.fullmatch(request.cookies.get(FBI_COOKIE, ""))
-    return _address(found[1]) if found else None
+    return _number(found[1]) if found else None
 
 
-def _of_request(request: HitRequest, trusted: Networks) -> Address | None:
-    address = _hop(request.peer)
+def _of_request(request: HitRequest, trusted: Networks) -> Number | None:
+    number = _hop(request.peer)
     hops = request.header("x-forwarded-for").split(",")[-MAX_HOPS:]
     for hop in reversed(hops):
-        if address is None or address not in trusted:
+        if number is None or not trusted.holds(number):
             break
-        address = _hop(hop)
-    return address
+        number = _hop(hop)
+    return number
 
 
-def _hop(text: str) -> Address | None:
+def _hop(text: str) -> Number | None:
     """An address as proxies write it: `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`."""
     text = text.strip()
     found = WRAPPED.fullmatch(text)
-    return _address((found["v6"] or found["v4"]) if found else text)
+    return _number((found["v6"] or found["v4"]) if found else text)
 
 
-def _address(text: str) -> Address | None:
+def _number(text: str) -> Number | None:
     """An address without its zone id; `::ffff:1.2.3.4` is an IPv4 address."""
     text = text.partition("%")[0]
-    return _plain_address(text) if len(text) <= LONGEST else None
-
-
-@lru_cache(KNOWN)
-def _plain_address(text: str) -> Address | None:
+    if len(text) > LONGEST:
+        return None
     try:
         if ":" not in text:
-            return IPv4Address(text)
-        address = IPv6Address(text)
-    except ValueError:
+            return int.from_bytes(inet_pton(AF_INET, text)) - BELOW_ZERO
+        number = int(IPv6Address(text))
+    except (OSError, ValueError):
         return None
-    return address.ipv4_mapped or address
+    return number % BELOW_ZERO - BELOW_ZERO if number >> 32 == MAPPED else number
+
+
+def _is_v6(number: Number) -> bool:
+    return number >= 0
+
+
+def _written(number: Number) -> str:
+    return str(IPv6Address(number)) if _is_v6(number) else inet_ntop(AF_INET, (number + BELOW_ZERO).to_bytes(4))

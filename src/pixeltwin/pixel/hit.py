@@ -21,8 +21,9 @@ MULTIPART: Final = "multipart/form-data"
 MATCHING: Final = ("ud[", "udff[", "aud[", "audff[")
 HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
 
-# not %25: what it makes may be a code, and is none
-USUAL: Final = tuple((f"%{ord(character):02X}", character) for character in ':/?&=,"[]{} ')
+# What most codes stand for; not %25: what it makes may be a code, and is none.
+USUAL: Final = tuple((f"%{ord(character):02X}", character) for character in ':/?,"[]{} ')
+SEPARATORS: Final = tuple((f"%{ord(character):02X}", character) for character in "&=")  # not before the pairs are cut
 
 type Parameters = tuple[tuple[str, str], ...]
 
@@ -125,8 +126,13 @@ def _form(raw: bytes, limits: Limits) -> Parameters | Skip:
 
 
 def pairs(text: str) -> Parameters:
-    """What `parse_qsl` reads, blank values kept, in half of its time: most names and values have no code in them."""
-    cut = [pair.partition("=") for pair in text.replace("+", " ").split("&") if pair]
+    """What `parse_qsl` reads, blank values kept, in a fourth of its time: the usual codes are replaced in all at once."""
+    text = text.replace("+", " ")
+    for code, character in USUAL:
+        text = text.replace(code, character)
+    cut = [pair.partition("=") for pair in text.split("&") if pair]
+    if "%" not in text:
+        return tuple([(name, value) for name, _, value in cut])
     return tuple(
         [
             (_unquoted(name) if "%" in name else name, _unquoted(value) if "%" in value else value)
@@ -136,8 +142,7 @@ def pairs(text: str) -> Parameters:
 
 
 def _unquoted(text: str) -> str:
-    """Most codes are few characters of addresses and JSON, which are replaced in a third of the time."""
-    for code, character in USUAL:
+    for code, character in SEPARATORS:
         text = text.replace(code, character)
     if "%" not in text:
         return text
