@@ -70,15 +70,23 @@ class Policy:
 
     def hash_values(self, pixel_id: str) -> HashValues:
         """How customer data in plain text becomes hashes; phone numbers need the pixel's country."""
-        pixel = self.pixels.get(pixel_id)
-        return partial(hashes, default_country=pixel.default_country if pixel else None)
+        return self._hash_values.get(pixel_id, hashes)
 
     def pixel_id(self, pixel: str) -> str | None:
         """The id of a pixel that is called by its name or id; None for one that is not configured."""
         return pixel if pixel in self.pixels else self._ids.get(pixel)
 
     @cached_property
-    def elsewhere(self) -> frozenset[str]:
+    def _hash_values(self) -> Mapping[str, HashValues]:
+        return {name: partial(hashes, default_country=pixel.default_country) for name, pixel in self.pixels.items()}
+
+    @cached_property
+    def reach(self) -> Mapping[str, frozenset[str]]:
+        """The pixels that a hit of each pixel may be sent to: itself, and those of rules."""
+        return {pixel_id: self._elsewhere | {pixel_id} for pixel_id in self.pixels}
+
+    @property
+    def _elsewhere(self) -> frozenset[str]:
         """The pixels that rules may send a hit of any other pixel to."""
         named = [value for rule in self.rules.rules for value in rule.then.destinations]
         if not all(isinstance(value, Literal) for value in named):

@@ -9,9 +9,8 @@ the cookie's `fbc` gives way only to another click id, in the page's address or 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from publicsuffixlist import PublicSuffixList
@@ -29,8 +28,7 @@ DOMAIN: Final = re.compile(r"([a-z0-9_-]+\.)+[a-z][a-z0-9-]*")  # two labels or 
 RANDOM_BELOW: Final = 2**31 - 1  # the builder's floor(random * 2147483647)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrowserIds:
+class BrowserIds(NamedTuple):
     """A visitor's ids, well-formed, None where there is none."""
 
     fbp: str | None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import unquote, unquote_to_bytes
 
 from pixeltwin.pixel import multipart
@@ -39,23 +39,29 @@ class Limits:
     params: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class PixelHit:
-    """A hit's parameters, decoded, in the order they came, blank values and repeats kept."""
+class PixelHit(NamedTuple):
+    """A hit's parameters, decoded, in the order they came, blank values and repeats kept.
+
+    `is_tidy`: every name in which a bracket opens ends where it closes.
+    """
 
     parameters: Parameters
     last: Mapping[str, str]  # by name
     groups: Mapping[str, Mapping[str, str]]
+    is_tidy: bool
 
     @classmethod
     def of(cls, parameters: Parameters) -> "PixelHit":
-        last = dict(parameters)
+        last, is_tidy = dict(parameters), True
         groups: dict[str, dict[str, str]] = {}
         for name, value in last.items():
-            if "[" in name and name[-1] == "]":
-                prefix, _, key = name[:-1].partition("[")
-                groups.setdefault(prefix, {})[key] = value
-        return cls(parameters, last, groups)
+            if "[" in name:
+                prefix, _, key = name.partition("[")
+                if key[-1:] == "]":
+                    groups.setdefault(prefix, {})[key[:-1]] = value
+                else:
+                    is_tidy = False
+        return cls(parameters, last, groups, is_tidy)
 
     def get(self, name: str) -> str:
         """The parameter's value, of repeated ones the last (PROTOCOL 3.4); empty when missing or blank."""
@@ -126,7 +132,7 @@ def _form(raw: bytes, limits: Limits) -> Parameters | Skip:
 
 
 def pairs(text: str) -> Parameters:
-    """What `parse_qsl` reads, blank values kept, in a fourth of its time: the usual codes are replaced in all at once."""
+    """What `parse_qsl` reads, blank values kept, in half of its time: usual codes are undone in the whole text."""
     text = text.replace("+", " ")
     for code, character in USUAL:
         text = text.replace(code, character)

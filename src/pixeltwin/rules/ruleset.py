@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from pixeltwin.expressions import AT_ADMISSION, AT_SEALING, FaultError
 from pixeltwin.mapping.json_body import HashValues
@@ -20,8 +20,7 @@ from pixeltwin.rules.rule import Rule
 SAMPLES: Final = 1 << 32
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A pixel that gets a twin. `credential` names the rule whose token it is sent with; empty: the pixel's own."""
 
     pixel: str
@@ -132,7 +131,8 @@ def _do(rule: Rule, moment: Moment, ruled: Ruled, hash_values: HashValues, now: 
     if then.rename:
         ruled.renamed, ruled.origins["event_name"] = then.rename, rule.name
         moment.set({"event_name": then.rename})
-    ruled.targets += _targets(rule, moment, ruled)
+    if then.pixels or then.pixel:
+        ruled.targets += _targets(rule, moment, ruled)
     applied = apply(then, moment, hash_values, now)
     ruled.origins |= dict.fromkeys(applied.fields, rule.name)
     ruled.faults += [f"{rule.name}: {name}" for name in applied.faults]
