@@ -118,7 +118,7 @@ class Arriving:
         mapped: Callable[[EventJson], EventJson] = lambda event: event,
     ) -> None:
         self.request, self.hit, self.removed = clean_hit(request, hit, policy.privacy)
-        self.policy, self.pixel = policy, policy.pixels[hit.pixel_id]
+        self.policy, self.pixel_id, self.pixel = policy, hit.pixel_id, policy.pixels[hit.pixel_id]
         self.visit = _visit(self.hit, self.request, address, policy)
         self.verdict = decide(policy.consent, self.visit)
         self.event_id = self.hit.event_id or mint_event_id(self.hit, random_below)
@@ -130,7 +130,7 @@ class Arriving:
         self.moment = Arrival(
             self.visit, self.given, self.verdict, self.pixel.name, policy.variables, policy.asked_elements
         )
-        self.ruled = policy.rules.decide(self.moment, policy.hash_values(hit.pixel_id), request.received_at)
+        self.ruled = policy.rules.decide(self.moment, policy.hash_values(self.pixel_id), request.received_at)
 
     def admission(self, record_id: str) -> Admission:
         """The decision, once everybody has been asked."""
@@ -149,7 +149,7 @@ class Arriving:
             cookies=self._cookies() if twins else (),
             verdict=self.verdict,
             browser=self.ids.fbp or "",
-            reach=self.policy.reach[self.hit.pixel_id],
+            reach=self.policy.reach[self.pixel_id],
             ruled=self.ruled,
         )
 
@@ -217,7 +217,7 @@ class Arriving:
     def _targets(self) -> Iterable[Target]:
         """The pixels that get a twin, one each: a rule's own with its token, all others pixels that we know."""
         if not self.ruled.targets:
-            return [Target(self.hit.pixel_id)]
+            return [Target(self.pixel_id)]
         found: dict[str, Target] = {}
         for target in self.ruled.targets:
             pixel_id = target.pixel if target.credential else self.policy.pixel_id(target.pixel)

@@ -65,7 +65,7 @@ def valid(value: str) -> str | None:
 
 def click_id(url: str) -> str | None:
     """The `fbclid` of a page's address, with or without scheme, if it has a well-formed one."""
-    found = FBCLID.search(_parts(url).query) if "fbclid=" in url else None
+    found = FBCLID.search(_parts(url).query)
     click = unquote(found[1]) if found else ""
     return click if CLICK_ID.fullmatch(click) else None
 
@@ -103,8 +103,10 @@ def _new(payload: str, host: str, at: float, domains: Sequence[str]) -> str:
 
 
 def _click(hit: PixelHit, request: HitRequest) -> str | None:
-    addresses = (hit.get("dl"), hit.get("rl"), request.header("referer"))
-    return next(filter(None, map(click_id, addresses)), None)
+    for address in (hit.get("dl"), hit.get("rl"), request.header("referer")):
+        if "fbclid=" in address and (click := click_id(address)):
+            return click
+    return None
 
 
 def page_host(hit: PixelHit, request: HitRequest) -> str:

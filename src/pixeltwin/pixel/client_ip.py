@@ -34,22 +34,26 @@ def visitor_ip(request: HitRequest, trusted: Networks, *, fbi_cookie: bool) -> s
     With `fbi_cookie` in the order of Meta's parameter builder (PROTOCOL 2.3): the cookie's IPv6, the request's, the
     cookie's IPv4, the request's.
     """
-    own = _of_cookie(request) if fbi_cookie else None
-    seen = (own, _of_request(request, trusted))
-    public = [it for it in seen if it is not None and not (NOT_PUBLIC.holds(it) or trusted.holds(it))]
-    if not public:
-        return None
-    return _written(max(public, key=_is_v6))  # of equals the first
+    if not fbi_cookie:
+        return client_ip(request, trusted)
+    seen = (_of_cookie(request), _of_request(request, trusted))
+    public = [number for number in seen if number is not None and _is_visitors(number, trusted)]
+    return _written(max(public, key=_is_v6)) if public else None  # of equals the first
 
 
 def client_ip(request: HitRequest, trusted: Networks) -> str | None:
     """The visitor's public address as the network knows it."""
-    return visitor_ip(request, trusted, fbi_cookie=False)
+    number = _of_request(request, trusted)
+    return _written(number) if number is not None and _is_visitors(number, trusted) else None
 
 
 def is_public(address: Address) -> bool:
     """Whether it can be a visitor's. One of IPv4 in IPv6 clothes is not, for it is no IPv6 address."""
     return address not in NOT_PUBLIC
+
+
+def _is_visitors(number: Number, trusted: Networks) -> bool:
+    return not (NOT_PUBLIC.holds(number) or trusted.holds(number))
 
 
 def _of_cookie(request: HitRequest) -> Number | None:
@@ -59,11 +63,12 @@ def _of_cookie(request: HitRequest) -> Number | None:
 
 def _of_request(request: HitRequest, trusted: Networks) -> Number | None:
     number = _hop(request.peer)
-    hops = request.header("x-forwarded-for").split(",")[-MAX_HOPS:]
-    for hop in reversed(hops):
+    if number is None or not trusted.holds(number):
+        return number
+    for hop in reversed(request.header("x-forwarded-for").split(",")[-MAX_HOPS:]):
+        number = _hop(hop)
         if number is None or not trusted.holds(number):
             break
-        number = _hop(hop)
     return number
 
 
