@@ -128,7 +128,7 @@ class Arriving:
             self.ids = browser_ids(self.hit, self.request, random=random_below(RANDOM_BELOW))
         self.given = mapped(self._event())
         self.moment = Arrival(
-            self.visit, self.given, self.verdict, self.pixel.name, policy.variables, policy.asked_elements
+            self.visit, self.given, self.verdict, self.pixel.name, policy.paths, policy.asked_elements
         )
         self.ruled = policy.rules.decide(self.moment, policy.hash_values(self.pixel_id), request.received_at)
 

@@ -1,12 +1,12 @@
 """Everything that decides about a hit, as the pure code takes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from pixeltwin.capi.normalize import hashes
 from pixeltwin.consent.policy import ConsentPolicy
-from pixeltwin.expressions import Expression
+from pixeltwin.expressions import Expression, Path, by_name
 from pixeltwin.mapping.element import Element
 from pixeltwin.mapping.json_body import HashValues
 from pixeltwin.mirror.limits import sets_nothing_personal
@@ -95,10 +95,10 @@ class Policy:
         return frozenset(self.pixel_id(text) or text for text in texts)
 
     @cached_property
-    def variables(self) -> frozenset[str]:
-        """What expressions ask for when a hit arrives: those of the rules and of the sources."""
-        asked = (source.only_when.variables for source in self.sources.values() if source.only_when)
-        return self.rules.variables.union(*asked)
+    def paths(self) -> Mapping[str, Collection[Path]]:
+        """What expressions ask for when a hit arrives, those of the rules and of the sources, by variable."""
+        asked = (source.only_when.paths for source in self.sources.values() if source.only_when)
+        return by_name(self.rules.paths.union(*asked))
 
     @cached_property
     def clean_rules(self) -> frozenset[str]:
