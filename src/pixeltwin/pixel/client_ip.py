@@ -75,8 +75,10 @@ def _of_request(request: HitRequest, trusted: Networks) -> Number | None:
 def _hop(text: str) -> Number | None:
     """An address as proxies write it: `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`."""
     text = text.strip()
-    found = WRAPPED.fullmatch(text)
-    return _number((found["v6"] or found["v4"]) if found else text)
+    number = _number(text)
+    if number is None and (found := WRAPPED.fullmatch(text)):
+        number = _number(found["v6"] or found["v4"])
+    return number
 
 
 def _number(text: str) -> Number | None:

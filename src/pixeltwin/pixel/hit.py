@@ -104,7 +104,7 @@ def parse_hit(request: HitRequest, limits: Limits) -> PixelHit | Skip:
         return query
     if isinstance(body := _body(request, limits), Skip):
         return body
-    return checked(PixelHit.of((*query, *body)))
+    return checked(PixelHit.of(query + body))
 
 
 def _hide(value: str) -> str:
