@@ -116,7 +116,9 @@ def record_id_of(payload: bytes) -> str:
 
 def _written(said: Mapping[str, Any], event: Any) -> bytes:
     """The bytes of a draft that says all this."""
-    return orjson.dumps({**{name: value for name, value in said.items() if value}, "event": event})
+    kept = {name: value for name, value in said.items() if value}
+    kept["event"] = event
+    return orjson.dumps(kept)
 
 
 def _head(head: bytes) -> dict[str, Any]:

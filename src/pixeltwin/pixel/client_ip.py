@@ -9,7 +9,6 @@ who the visitor is, never to decide what he may do.
 
 import re
 from ipaddress import IPv6Address
-from socket import AF_INET, inet_ntop, inet_pton
 from typing import Final
 
 from pixeltwin.pixel.browser_id import APPENDIX
@@ -22,6 +21,7 @@ FBI_COOKIE: Final = "_fbi"
 FBI: Final = re.compile(rf"(.{{2,60}}?)(?:{APPENDIX})*", re.ASCII)  # bounded: else a long cookie costs its square
 
 LONGEST: Final = 45  # characters of an address
+OCTETS: Final = {str(number): number for number in range(256)}  # no leading zeros, no digits of other scripts
 MAPPED: Final = 0xFFFF  # an IPv6 address that begins like this is an IPv4 address in disguise
 
 type Number = int
@@ -88,9 +88,10 @@ def _number(text: str) -> Number | None:
         return None
     try:
         if ":" not in text:
-            return int.from_bytes(inet_pton(AF_INET, text)) - BELOW_ZERO
+            first, second, third, fourth = [OCTETS[octet] for octet in text.split(".")]
+            return (first << 24 | second << 16 | third << 8 | fourth) - BELOW_ZERO
         number = int(IPv6Address(text))
-    except (OSError, ValueError):
+    except (KeyError, ValueError):
         return None
     return number % BELOW_ZERO - BELOW_ZERO if number >> 32 == MAPPED else number
 
@@ -100,4 +101,4 @@ def _is_v6(number: Number) -> bool:
 
 
 def _written(number: Number) -> str:
-    return str(IPv6Address(number)) if _is_v6(number) else inet_ntop(AF_INET, (number + BELOW_ZERO).to_bytes(4))
+    return str(IPv6Address(number)) if _is_v6(number) else ".".join(map(str, (number + BELOW_ZERO).to_bytes(4)))

@@ -136,15 +136,10 @@ def pairs(text: str) -> Parameters:
     text = text.replace("+", " ")
     for code, character in USUAL:
         text = text.replace(code, character)
-    cut = [pair.partition("=") for pair in text.split("&") if pair]
-    if "%" not in text:
-        return tuple([(name, value) for name, _, value in cut])
-    return tuple(
-        [
-            (_unquoted(name) if "%" in name else name, _unquoted(value) if "%" in value else value)
-            for name, _, value in cut
-        ]
-    )
+    cut = [pair.partition("=")[::2] for pair in text.split("&") if pair]
+    if "%" in text:
+        cut = [(_unquoted(name), _unquoted(value)) if "%" in name + value else (name, value) for name, value in cut]
+    return tuple(cut)
 
 
 def _unquoted(text: str) -> str:

@@ -60,12 +60,12 @@ def is_quiet(text: str, privacy: Privacy) -> bool:
     plain = unquote(text)
     if "@" in plain or "%" in plain or privacy.detector.suspects_plain(plain):
         return False
-    words, private = _words(plain), _private_words(privacy.parameters)
-    if not LINKS.isdisjoint(words):
-        return False
-    names = _names(plain)
-    is_listed = not (private.isdisjoint(words) or private.isdisjoint(_words(" ".join(names))))
-    return not is_listed and not privacy.detector.is_told_by(*names)
+    words, names = _words(plain), _names(plain)
+    if not _telling_words(privacy.parameters).isdisjoint(words):
+        private = _private_words(privacy.parameters)
+        if not (LINKS.isdisjoint(words) and private.isdisjoint(_words(" ".join(names)))):
+            return False
+    return not privacy.detector.is_told_by(*names)
 
 
 def _words(text: str) -> tuple[bytes, ...]:
@@ -94,6 +94,12 @@ def _private(parameters: frozenset[str]) -> frozenset[tuple[bytes, ...]]:
 def _private_words(parameters: frozenset[str]) -> frozenset[bytes]:
     """The words without which no name is one of these parameters."""
     return frozenset().union(*(words[-1:] for words in _private(parameters)))
+
+
+@cache
+def _telling_words(parameters: frozenset[str]) -> frozenset[bytes]:
+    """The words of which an address has one, where anything is done about it for its words."""
+    return LINKS | _private_words(parameters)
 
 
 def is_kept(name: str, value: str) -> bool:
