@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from pixeltwin.expressions import AT_ADMISSION, Expression, FaultError, MissingError, Scope, expression_type, plain
+from pixeltwin.expressions import (
+    AT_ADMISSION,
+    Expression,
+    FaultError,
+    MissingError,
+    Scope,
+    by_name,
+    expression_type,
+    plain,
+)
 from tests.config.factories import SHOP, problems
 
 CANARY = "a-visitor-s-data"
@@ -19,12 +28,13 @@ EVENT = {
     "custom_data": {"value": 12.0, "num_items": 2.0, "contents": [{"id": "a", "quantity": 2.0}]},
     "event_name": "X",
 }
+ALL = ((),)  # the path to all of a variable
 SEEN = {"event": EVENT, "hit": {"x": "1"}, "el": {"plan": "vip"}, "page": {"query": {"a": "b"}}}
 
 
 def scope(**more: Any) -> Scope:
     seen = {**SEEN, **more}
-    return Scope(seen.__getitem__, seen)
+    return Scope(seen.__getitem__, dict.fromkeys(seen, ALL))
 
 
 def expression(source: str) -> Expression:
@@ -122,7 +132,7 @@ def test_a_variable_is_read_once_for_all_expressions_of_a_hit_and_again_when_it_
         read[name] += 1
         return SEEN[name]
 
-    seen = Scope(see, ["event", "hit"])
+    seen = Scope(see, {"event": ALL, "hit": ALL})
     for source in ("event.event_name == 'X'", "hit.x == '1'", "event.custom_data.value > 1.0", "math.abs(1) == 1"):
         assert expression(source).holds(seen)
     assert read == {"event": 1, "hit": 1}
@@ -134,7 +144,7 @@ def test_a_variable_is_read_once_for_all_expressions_of_a_hit_and_again_when_it_
 
 
 def test_what_no_expression_asks_for_is_not_read():
-    seen = Scope(lambda name: {"x": "1"}, ["hit"])
+    seen = Scope(lambda name: {"x": "1"}, {"hit": ALL})
     assert expression("hit.x == '1'").holds(seen)
 
 
@@ -225,6 +235,51 @@ def test_a_mistake_in_a_value_is_pointed_at_too():
 def test_an_expression_knows_what_it_asks_for(source, variables, elements):
     assert expression(source).variables == variables
     assert expression(source).elements == elements
+
+
+@pytest.mark.parametrize(
+    ("source", "paths"),
+    [
+        ("event.custom_data.value > 1.0 && event.event_name == 'X'", {"event.custom_data.value", "event.event_name"}),
+        ("event.event_id.startsWith('X') && event.custom_data.size () > 0", {"event.event_id", "event.custom_data"}),
+        ("event.custom_data.contents[0].id == 'a'", {"event.custom_data.contents"}),
+        ("""event["custom_data"]['my-key'] == hit["cd[value]"]""", {"event.custom_data.my-key", "hit.cd[value]"}),
+        ("has(event.custom_data.value) && page . query . a == 'b'", {"event.custom_data.value", "page.query.a"}),
+        ("event.custom_data.contents.exists(c, c.id == hit.x)", {"event.custom_data.contents", "hit.x"}),
+        ("event.custom_data.size // of them\n () > 0", {"event", "event.custom_data.size"}),
+        ("'value' in event.custom_data && 'x' in hit", {"event.custom_data", "hit"}),
+        ("event[hit.x] == '1'", {"event", "hit.x"}),
+        ("""\"event[\" + event.x + \"]\" == ''""", {"event", "event.x"}),
+    ],
+)
+def test_an_expression_knows_which_parts_of_them(source, paths):
+    assert {".".join(path) for path in expression(source).paths} == paths
+
+
+VALUES = st.integers(-9, 9) | st.floats(allow_nan=False) | st.sampled_from(["", "a", "X", True])
+OBJECTS = st.dictionaries(st.sampled_from(["value", "a", "id", "size"]), VALUES | st.lists(VALUES, max_size=2))
+EVENTS = st.fixed_dictionaries({"custom_data": OBJECTS}, optional={"event_name": VALUES, "a": OBJECTS})
+ASKING = (
+    *("event.custom_data.value", "event.custom_data.size()", "event.custom_data.size", "event.event_name + 'a'"),
+    *("event.a.value", "event['a']['id']", "event == {}", "has(event.a)", "has(event.a.id)", "event.custom_data"),
+    *("event.event_name.size", "event.a.value[0]", "'a' in event", "event.custom_data.all(key, key > 'a')"),
+    *("[event].map(it, it.custom_data)", "event.custom_data.exists(key, key == event.event_name)"),
+)
+
+
+@given(st.sampled_from(ASKING), st.sampled_from(ASKING), EVENTS)
+def test_a_part_of_an_event_gives_what_the_whole_event_does(first, second, event):
+    asked = by_name(expression(first).paths | expression(second).paths)
+    part, whole = (Scope(lambda name: event, paths) for paths in (asked, {"event": ALL}))
+    for source in (first, second):
+        assert outcome(source, part) == outcome(source, whole)
+
+
+def outcome(source: str, seen: Scope) -> Any:
+    try:
+        return expression(source).evaluate(seen)
+    except FaultError as fault:
+        return type(fault)
 
 
 # Hostile data.

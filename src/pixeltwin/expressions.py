@@ -7,7 +7,7 @@ Numbers are doubles throughout, because CEL does not multiply an int by a double
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final
@@ -27,11 +27,17 @@ NATIVE: Final = frozenset(NATIVE_WORDS.split())
 NAMESPACES: Final = frozenset({"base64", "lists", "math", "optional", "sets", "strings"})
 BOUND: Final = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*([A-Za-z_]\w*)\s*,")
 PATTERN: Final = re.compile(r"""matches\s*\(\s*(?:[^()'",]*,\s*)?(r?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"))\s*\)""")
+# `.name` that is no function's, or `["name"]`, of which no text can be mistaken for code
+STEP: Final = r"""\s*(?:\.\s*([A-Za-z_]\w*+)(?!\s*\()|\[\s*(?:"([\w.\[\]-]+)"|'([\w.\[\]-]+)')\s*\])"""
 
 # what may be asked for when a hit arrives, and when its twin is sealed
 AT_ADMISSION: Final = frozenset({"consent", "el", "event", "geo", "hit", "http", "page", "pixel"})
 AT_SEALING: Final = frozenset({"consent", "el", "event", "page", "pixel", "profile"})
 PROFILE: Final = "profile"
+
+
+type Path = tuple[str, ...]
+"""What is asked for: a variable, and the names of up to two steps into it; without any, all of it."""
 
 
 class FaultError(ValueError):
@@ -43,12 +49,12 @@ class MissingError(FaultError):
 
 
 class Expression:
-    """A compiled expression. `variables` are the names it asks for.
+    """A compiled expression. `variables` are the names it asks for, `paths` the parts of them.
 
     `elements` are those it asks `el` for, `facts` those it asks `profile` for.
     """
 
-    __slots__ = ("_program", "elements", "facts", "functions", "source", "variables")
+    __slots__ = ("_program", "elements", "facts", "functions", "paths", "source", "variables")
 
     def __init__(self, source: str, known: Collection[str]) -> None:
         """Raises a pydantic error for what can never work; `known` are the variables there are."""
@@ -58,6 +64,7 @@ class Expression:
         named = frozenset(names["variables"])
         self.variables = named - frozenset(BOUND.findall(source)) - NAMESPACES
         self.functions = frozenset(_full(name, named) for name in names["functions"] if name[0].isalpha())
+        self.paths = frozenset(path for name in self.variables for path in _paths(name, source))
         self.elements = _members("el", source)
         self.facts = _members(PROFILE, source)
         _check_names(self.variables, known, "write one of {known}: there is no {name} here")
@@ -105,21 +112,25 @@ class Expression:
 
 
 class Scope:
-    """What one hit's expressions see. `read` answers a variable's value, asked once at most."""
+    """What one hit's expressions see: of each variable, which `read` answers once at most, what is at its `paths`."""
 
-    def __init__(self, read: Callable[[str], Any], variables: Iterable[str]) -> None:
+    def __init__(self, read: Callable[[str], Any], paths: Mapping[str, Collection[Path]]) -> None:
+        """`paths` are those into each variable that any of the expressions asks for (see `by_name`)."""
         self._read = read
-        self._variables = frozenset(variables)
-        self._unread = self._variables
+        self._paths = paths
+        self._unread = frozenset(paths)
         self._functions = NATIVE
         self._context = _library().Context()
 
     def context(self, functions: frozenset[str]) -> Any:
-        """The library's context; what the variables are is read for the first expression, as that costs the most."""
+        """The library's context; what the variables are is read for the first expression.
+
+        Nothing costs more than to hand a value to the library, so it gets no more than is asked for.
+        """
         if not self._unread and functions <= self._functions:
             return self._context
         for name in self._unread:
-            self._context.add_variable(name, self._read(name))
+            self._context.add_variable(name, parts(self._read(name), self._paths[name]))
         for name in functions - self._functions:
             self._context.add_function(name, _extensions()[name])
         self._unread, self._functions = frozenset(), self._functions | functions
@@ -127,12 +138,12 @@ class Scope:
 
     def changed(self, *names: str) -> None:
         """These variables have been set: the next expression that is evaluated reads them again."""
-        self._unread |= self._variables.intersection(names)
+        self._unread |= self._paths.keys() & names
 
 
 def nothing() -> Scope:
     """A scope without variables."""
-    return Scope(lambda name: None, ())
+    return Scope(lambda name: None, {})
 
 
 def expression_type(known: Collection[str], *, condition: bool = False) -> Any:
@@ -156,6 +167,21 @@ def plain(value: Any) -> Any:
     return float(value) if type(value) is int else value  # a bool is an int as well
 
 
+def parts(value: Any, paths: Collection[Path]) -> Any:
+    """What is at these paths of a JSON value, as expressions see it."""
+    if () in paths or not isinstance(value, dict):
+        return plain(value)
+    return {name: parts(value[name], rest) for name, rest in by_name(paths).items() if name in value}
+
+
+def by_name(paths: Iterable[Path]) -> Mapping[str, Collection[Path]]:
+    """What follows in these paths on each name that they begin with."""
+    found: dict[str, set[Path]] = {}
+    for name, *rest in paths:
+        found.setdefault(name, set()).add(tuple(rest))
+    return found
+
+
 def _expression(written: Any, known: Collection[str]) -> Expression:
     if not isinstance(written, str) or not written.strip():
         raise wrong("write an expression in quotes, such as 'event.custom_data.value > 100.0'")
@@ -171,6 +197,14 @@ def _compiled(source: str) -> Any:
         found = re.search(r"<input>:(\d+):(\d+): (.{1,120})", str(error))
         where = f"at character {found[2]}: {found[3]}" if found else "see https://cel.dev for the language"
         raise wrong(f"write an expression in CEL; {where}") from None
+
+
+def _paths(variable: str, source: str) -> Iterator[Path]:
+    """Where an expression looks into a variable. A comment may stand anywhere between, so that it is asked for all."""
+    if "//" in source:
+        yield (variable,)
+    for found in re.finditer(rf"\b{variable}\b(?:{STEP}(?:{STEP})?)?", source):
+        yield (variable, *filter(None, found.groups()))
 
 
 def _members(variable: str, source: str) -> frozenset[str]:

@@ -121,6 +121,27 @@ def test_an_untrusted_peer_s_header_never_matters(peer, forwarded):
     assert client_ip(hit, Networks()) in (None, str(getattr(ip_address(peer), "ipv4_mapped", None) or ip_address(peer)))
 
 
+def by_python(text: str) -> str | None:
+    """What `ipaddress` reads, an IPv4 address in IPv6 clothes without them."""
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+OCTETS = st.integers(0, 300).map(str) | st.sampled_from(["", "01", "00", "٣", "1e1", "+1", " 1", "\0"])
+DOTTED = st.lists(OCTETS, max_size=5)
+ODD = st.text(st.sampled_from("0123456789abf.:%x\0\ud800 "), max_size=50)
+
+
+@given(DOTTED.map(".".join) | DOTTED.map(lambda octets: "::ffff:" + ".".join(octets)) | ODD | ADDRESSES)
+def test_an_address_is_what_python_calls_one(text):
+    found = by_python(text)
+    is_visitors = found is not None and is_public(ip_address(found))
+    assert visitor_ip(request(peer=text), Networks(), fbi_cookie=False) == (found if is_visitors else None)
+
+
 @given(WRITTEN, st.lists(WRITTEN).map(",".join), WRITTEN)
 def test_whatever_is_written_the_answer_is_a_public_address_or_none(peer, forwarded, fbi):
     answer = seen(peer, forwarded, fbi)

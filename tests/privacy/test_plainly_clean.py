@@ -1,6 +1,7 @@
 """A hit that is taken for clean at one look is clean at a close one."""
 
 from unittest.mock import patch
+from urllib.parse import urlencode
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,6 +37,8 @@ PIECES = st.sampled_from(
         ),
         *("email", "user[mail]", "token", "login", "phone", "tel:", "+49 151 2345678", "0049", "1512345678", "00", "1"),
         *(
+            "pass\nword",
+            "to\ud800ken",
             "jane@shop.example",
             "shop.example",
             "eyJ",
@@ -51,12 +54,19 @@ PIECES = st.sampled_from(
     )
 )
 TEXTS = st.lists(PIECES, max_size=8).map("".join)
-NAMES = st.sampled_from(["dl", "rl", "cd[value]", "cd[phone]", "cd[content_ids]", "cd[a@b.example]", "ud[em]", "sw"])
+NAMES = st.sampled_from(
+    [
+        *("dl", "rl", "cd[value]", "cd[phone]", "cd[content_ids]", "cd[a@b.example]", "cd[]", "cd[open", "cd[two][k]"),
+        *("ud[em]", "udff[em]", "aud[ph]", "audff[ph]", "ud[", "sw", "expv2[]"),
+    ]
+)
 
 
 @given(st.lists(st.tuples(NAMES, TEXTS), max_size=5), TEXTS, st.sampled_from(["mask", "remove"]))
 def test_what_one_look_finds_clean_a_close_look_leaves_as_it_is(given_parameters, referer, found) -> None:
-    asked = request(hit_query(**dict(given_parameters)), headers={"referer": referer})
+    asked = request(
+        f"{hit_query()}&{urlencode(given_parameters, errors='surrogatepass')}", headers={"referer": referer}
+    )
     hit, privacy = parsed(asked), Privacy(found=found)
     with patch.object(clean, "_is_plainly_clean", lambda *_: False):
         closely = clean_hit(asked, hit, privacy)

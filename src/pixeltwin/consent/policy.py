@@ -72,9 +72,14 @@ class ConsentPolicy(BaseModel):
 
 def decide(policies: Mapping[str, ConsentPolicy], visit: Visit) -> Verdict:
     """What becomes of the hit. Where no policy applies it is allowed, as far as the page itself allows it."""
-    named = ((name, policy) for name, policy in policies.items() if policy.applies(visit.place))
-    verdict = next((policy.verdict(name, visit) for name, policy in named), ALLOWED)
-    limits = limits_of_page(visit.hit)
+    verdict, limits = _verdict(policies, visit), limits_of_page(visit.hit)
     if limits is None:
         return verdict
     return replace(verdict, twin=max(verdict.twin, Treatment.LIMIT), limits=limits)
+
+
+def _verdict(policies: Mapping[str, ConsentPolicy], visit: Visit) -> Verdict:
+    for name, policy in policies.items():
+        if policy.applies(visit.place):
+            return policy.verdict(name, visit)
+    return ALLOWED

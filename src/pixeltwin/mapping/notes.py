@@ -26,8 +26,9 @@ def notes(hit: PixelHit, event: EventJson) -> tuple[Note, ...]:
     return tuple([note for note, applies in NOTES.items() if applies(hit, event)])
 
 
-def _lost(parameter: str, field: str) -> Callable[[PixelHit, EventJson], bool]:
-    return lambda hit, event: hit.get(parameter) != "" and field not in event.get("custom_data", ())
+def _lost(field: str) -> Callable[[PixelHit, EventJson], bool]:
+    parameter = f"cd[{field}]"
+    return lambda hit, event: bool(hit.last.get(parameter)) and field not in event.get("custom_data", ())
 
 
 def _clock_repaired(hit: PixelHit, event: EventJson) -> bool:
@@ -40,23 +41,24 @@ def _event_id_in_custom_data(hit: PixelHit, event: EventJson) -> bool:
 
 
 def _matching_data_ignored(hit: PixelHit, event: EventJson) -> bool:
-    given = hit.group("ud")
-    if from_form := hit.group("udff"):
-        given = {**from_form, **given}
-    return any(value and key in HASHED and not as_sha256(value) for key, value in given.items())
+    given, from_form = hit.group("ud"), hit.group("udff")
+    if not given and not from_form:  # most
+        return False
+    return any(value and key in HASHED and not as_sha256(value) for key, value in {**from_form, **given}.items())
 
 
 def _limited_by_geolocation(hit: PixelHit, event: EventJson) -> bool:
-    is_geolocated = event.get("data_processing_options_country") == 0 == event.get("data_processing_options_state")
-    return is_geolocated and (hit.get("dpoco"), hit.get("dpost")) != ("0", "0")
+    if event.get("data_processing_options_country") != 0 or event.get("data_processing_options_state") != 0:
+        return False
+    return (hit.get("dpoco"), hit.get("dpost")) != ("0", "0")
 
 
 NOTES: Final[dict[Note, Callable[[PixelHit, EventJson], bool]]] = {
     Note.CLOCK_REPAIRED: _clock_repaired,
     Note.EVENT_ID_IN_CUSTOM_DATA: _event_id_in_custom_data,
-    Note.VALUE_IGNORED: _lost("cd[value]", "value"),
-    Note.CURRENCY_IGNORED: _lost("cd[currency]", "currency"),
-    Note.CONTENTS_IGNORED: _lost("cd[contents]", "contents"),
+    Note.VALUE_IGNORED: _lost("value"),
+    Note.CURRENCY_IGNORED: _lost("currency"),
+    Note.CONTENTS_IGNORED: _lost("contents"),
     Note.MATCHING_DATA_IGNORED: _matching_data_ignored,
     Note.LIMITED_BY_GEOLOCATION: _limited_by_geolocation,
 }

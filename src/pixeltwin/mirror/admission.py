@@ -4,8 +4,8 @@ request ─ parse_hit ─ stranger? ─ clean ─ consent ─ map ─ rules ─ 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from pixeltwin.capi.event import EventJson
@@ -19,7 +19,7 @@ from pixeltwin.mapping.server_event import server_event, source_url
 from pixeltwin.mirror.draft import Draft, Twin
 from pixeltwin.mirror.limits import cleaned_of_rules, limited_copy, never_less_limited
 from pixeltwin.mirror.policy import PixelPolicy, Policy
-from pixeltwin.pixel.browser_id import RANDOM_BELOW, BrowserIds, browser_ids, known_fbp, page_host
+from pixeltwin.pixel.browser_id import RANDOM_BELOW, BrowserIds, browser_ids, page_host
 from pixeltwin.pixel.client_ip import FBI_COOKIE, client_ip, visitor_ip
 from pixeltwin.pixel.cookies import SetCookie, cookies_to_set
 from pixeltwin.pixel.hit import PixelHit, parse_hit
@@ -38,8 +38,7 @@ NOWHERE: Final = Place()
 type RandomBelow = Callable[[int], int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(NamedTuple):
     """What was decided about a request.
 
     `hit` is None for what is no readable hit. `relay` is the browser's copy as Meta is to get it: None when it is none
@@ -84,7 +83,10 @@ def admit(request: HitRequest, policy: Policy, *, record_id: str, random_below: 
     hit = parse_hit(request, policy.limits)
     if isinstance(hit, Skip):
         return Admission(skip=hit.reason)
-    return _turned_away(hit, request, policy) or Arriving(hit, request, policy, random_below).admission(record_id)
+    address = client_ip(request, policy.trusted_proxies)
+    if away := _turned_away(hit, request, address, policy):
+        return away
+    return Arriving(hit, request, address, policy, random_below).admission(record_id)
 
 
 def admit_openbridge(request: HitRequest, policy: Policy, *, record_id: str, random_below: RandomBelow) -> Admission:
@@ -92,39 +94,43 @@ def admit_openbridge(request: HitRequest, policy: Policy, *, record_id: str, ran
     post = parse_openbridge(request, policy.limits, policy.hash_values)
     if not isinstance(post, OpenBridgePost):
         return Admission(skip=post.reason)
-    if away := _turned_away(post.hit, request, policy):
+    address = client_ip(request, policy.trusted_proxies)
+    if away := _turned_away(post.hit, request, address, policy):
         return away
-    arriving = Arriving(post.hit, request, policy, random_below, mapped=lambda event: with_every_hash(event, post))
-    return replace(arriving.admission(record_id), relay=None, withheld=False)
+
+    def mapped(event: EventJson) -> EventJson:
+        return with_every_hash(event, post)
+
+    decided = Arriving(post.hit, request, address, policy, random_below, mapped).admission(record_id)
+    return decided._replace(relay=None, withheld=False)
 
 
 class Arriving:
-    """One hit of ours while it is decided about."""
+    """One hit of ours while it is decided about. `address` is the visitor's as the network knows it."""
 
     def __init__(
         self,
         hit: PixelHit,
         request: HitRequest,
+        address: str | None,
         policy: Policy,
         random_below: RandomBelow,
         mapped: Callable[[EventJson], EventJson] = lambda event: event,
     ) -> None:
-        cleaned = clean_hit(request, hit, policy.privacy)
-        self.hit, self.request, self.policy = cleaned.hit, cleaned.request, policy
-        self.removed = cleaned.removed
-        self.pixel = policy.pixels[hit.pixel_id]
-        self.visit = _visit(self.hit, self.request, policy)
+        self.request, self.hit, self.removed = clean_hit(request, hit, policy.privacy)
+        self.policy, self.pixel_id, self.pixel = policy, hit.pixel_id, policy.pixels[hit.pixel_id]
+        self.visit = _visit(self.hit, self.request, address, policy)
         self.verdict = decide(policy.consent, self.visit)
         self.event_id = self.hit.event_id or mint_event_id(self.hit, random_below)
         self.keeps_cookies = policy.set_cookies and request.first_party and _may_be_recognised(self.verdict)
-        # chance comes from the kernel: asking it costs more than all the rest here
-        needs_fbp = self.keeps_cookies and not known_fbp(self.hit, self.request)
-        self.ids = browser_ids(self.hit, self.request, random=random_below(RANDOM_BELOW) if needs_fbp else None)
+        self.ids = browser_ids(self.hit, self.request, random=None)
+        if self.keeps_cookies and not self.ids.fbp:  # chance comes from the kernel: asking it costs more than the ids
+            self.ids = browser_ids(self.hit, self.request, random=random_below(RANDOM_BELOW))
         self.given = mapped(self._event())
         self.moment = Arrival(
-            self.visit, self.given, self.verdict, self.pixel.name, policy.variables, policy.asked_elements
+            self.visit, self.given, self.verdict, self.pixel.name, policy.paths, policy.asked_elements
         )
-        self.ruled = policy.rules.decide(self.moment, policy.hash_values(hit.pixel_id), request.received_at)
+        self.ruled = policy.rules.decide(self.moment, policy.hash_values(self.pixel_id), request.received_at)
 
     def admission(self, record_id: str) -> Admission:
         """The decision, once everybody has been asked."""
@@ -143,7 +149,7 @@ class Arriving:
             cookies=self._cookies() if twins else (),
             verdict=self.verdict,
             browser=self.ids.fbp or "",
-            reach=self.policy.elsewhere | {self.hit.pixel_id},
+            reach=self.policy.reach[self.pixel_id],
             ruled=self.ruled,
         )
 
@@ -211,12 +217,12 @@ class Arriving:
     def _targets(self) -> Iterable[Target]:
         """The pixels that get a twin, one each: a rule's own with its token, all others pixels that we know."""
         if not self.ruled.targets:
-            return [Target(self.hit.pixel_id)]
+            return [Target(self.pixel_id)]
         found: dict[str, Target] = {}
         for target in self.ruled.targets:
             pixel_id = target.pixel if target.credential else self.policy.pixel_id(target.pixel)
             if pixel_id is not None:
-                found.setdefault(pixel_id, replace(target, pixel=pixel_id))
+                found.setdefault(pixel_id, target._replace(pixel=pixel_id))
         return found.values()
 
     def _notes(self, event: EventJson) -> list[str]:
@@ -287,8 +293,7 @@ def _may_be_recognised(verdict: Verdict) -> bool:
     return verdict.twin <= Treatment.LIMIT and verdict.answer is not Answer.DENIED
 
 
-def _visit(hit: PixelHit, request: HitRequest, policy: Policy) -> Visit:
-    address = client_ip(request, policy.trusted_proxies)
+def _visit(hit: PixelHit, request: HitRequest, address: str | None, policy: Policy) -> Visit:
     read = reader(policy.elements, request, hit, address)
     return Visit(request=request, hit=hit, client_ip=address, place=_place(hit, request, policy), element=read)
 
@@ -300,16 +305,16 @@ def _place(hit: PixelHit, request: HitRequest, policy: Policy) -> Place:
     return Place((country or "").upper(), (region or "").upper())
 
 
-def _turned_away(hit: PixelHit, request: HitRequest, policy: Policy) -> Admission | None:
+def _turned_away(hit: PixelHit, request: HitRequest, address: str | None, policy: Policy) -> Admission | None:
     """The decision about a hit that nothing is to follow from."""
-    reason = _stranger(hit, request, policy)
+    reason = _stranger(hit, request, address, policy)
     if reason is None:
         return None
     shown = clean_hit(request, hit, policy.privacy).hit
     return Admission(hit=shown, skip=reason, withheld=reason is Reason.RATE_LIMITED)
 
 
-def _stranger(hit: PixelHit, request: HitRequest, policy: Policy) -> Reason | None:
+def _stranger(hit: PixelHit, request: HitRequest, address: str | None, policy: Policy) -> Reason | None:
     """Why a hit is none of ours, or one too many: it is neither relayed nor mirrored, or anyone could use us so."""
     pixel = policy.pixels.get(hit.pixel_id)
     if pixel is None:
@@ -318,8 +323,7 @@ def _stranger(hit: PixelHit, request: HitRequest, policy: Policy) -> Reason | No
         return Reason.FOREIGN_HOST
     if not _is_from_our_pages(request, policy):
         return Reason.FOREIGN_ORIGIN
-    is_one_too_many = policy.is_one_too_many
-    if is_one_too_many and is_one_too_many(hit.pixel_id, client_ip(request, policy.trusted_proxies)):
+    if policy.is_one_too_many and policy.is_one_too_many(hit.pixel_id, address):
         return Reason.RATE_LIMITED
     return None
 

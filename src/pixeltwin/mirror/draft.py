@@ -55,8 +55,7 @@ class Draft:
         return read_draft(payload).draft
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Twin:
+class Twin(NamedTuple):
     """A draft on its way into the outbox: written, and read and validated by whoever takes it out.
 
     `event` is what Meta would get of it, and `notes` are the draft's.
@@ -66,7 +65,7 @@ class Twin:
     record_id: str
     event: EventJson
     notes: tuple[str, ...]
-    payload: bytes = field(repr=False)
+    payload: bytes
 
     @classmethod
     def of(cls, event: EventJson, **said: Any) -> "Twin":
@@ -117,7 +116,9 @@ def record_id_of(payload: bytes) -> str:
 
 def _written(said: Mapping[str, Any], event: Any) -> bytes:
     """The bytes of a draft that says all this."""
-    return orjson.dumps({**{name: value for name, value in said.items() if value}, "event": event})
+    kept = {name: value for name, value in said.items() if value}
+    kept["event"] = event
+    return orjson.dumps(kept)
 
 
 def _head(head: bytes) -> dict[str, Any]:

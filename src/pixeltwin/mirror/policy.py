@@ -1,12 +1,12 @@
 """Everything that decides about a hit, as the pure code takes it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 from pixeltwin.capi.normalize import hashes
 from pixeltwin.consent.policy import ConsentPolicy
-from pixeltwin.expressions import Expression
+from pixeltwin.expressions import Expression, Path, by_name
 from pixeltwin.mapping.element import Element
 from pixeltwin.mapping.json_body import HashValues
 from pixeltwin.mirror.limits import sets_nothing_personal
@@ -70,15 +70,23 @@ class Policy:
 
     def hash_values(self, pixel_id: str) -> HashValues:
         """How customer data in plain text becomes hashes; phone numbers need the pixel's country."""
-        pixel = self.pixels.get(pixel_id)
-        return partial(hashes, default_country=pixel.default_country if pixel else None)
+        return self._hash_values.get(pixel_id, hashes)
 
     def pixel_id(self, pixel: str) -> str | None:
         """The id of a pixel that is called by its name or id; None for one that is not configured."""
         return pixel if pixel in self.pixels else self._ids.get(pixel)
 
     @cached_property
-    def elsewhere(self) -> frozenset[str]:
+    def _hash_values(self) -> Mapping[str, HashValues]:
+        return {name: partial(hashes, default_country=pixel.default_country) for name, pixel in self.pixels.items()}
+
+    @cached_property
+    def reach(self) -> Mapping[str, frozenset[str]]:
+        """The pixels that a hit of each pixel may be sent to: itself, and those of rules."""
+        return {pixel_id: self._elsewhere | {pixel_id} for pixel_id in self.pixels}
+
+    @property
+    def _elsewhere(self) -> frozenset[str]:
         """The pixels that rules may send a hit of any other pixel to."""
         named = [value for rule in self.rules.rules for value in rule.then.destinations]
         if not all(isinstance(value, Literal) for value in named):
@@ -87,10 +95,10 @@ class Policy:
         return frozenset(self.pixel_id(text) or text for text in texts)
 
     @cached_property
-    def variables(self) -> frozenset[str]:
-        """What expressions ask for when a hit arrives: those of the rules and of the sources."""
-        asked = (source.only_when.variables for source in self.sources.values() if source.only_when)
-        return self.rules.variables.union(*asked)
+    def paths(self) -> Mapping[str, Collection[Path]]:
+        """What expressions ask for when a hit arrives, those of the rules and of the sources, by variable."""
+        asked = (source.only_when.paths for source in self.sources.values() if source.only_when)
+        return by_name(self.rules.paths.union(*asked))
 
     @cached_property
     def clean_rules(self) -> frozenset[str]:

@@ -12,7 +12,6 @@ from pixeltwin.capi.validate import Refusal, refusal, remarks
 from pixeltwin.consent.verdict import ALLOWED, Answer
 from pixeltwin.enrich.merge import added, merged_custom_data, more_hashes
 from pixeltwin.enrich.source import Profile
-from pixeltwin.expressions import plain
 from pixeltwin.mirror.draft import Draft
 from pixeltwin.mirror.limits import cleaned_of_rules, never_less_limited
 from pixeltwin.mirror.policy import Policy
@@ -124,6 +123,6 @@ def _sealing(draft: Draft, event: EventJson, known: Known, policy: Policy) -> Se
     seen = {
         "consent": consent_of(draft.consent or "unknown", draft.consent_policy),
         "pixel": {"id": draft.pixel_id, "name": pixel.name if pixel else ""},
-        "profile": plain(facts),
+        "profile": facts,
     }
-    return Sealing(event, draft.elements, seen, policy.rules.late_variables, policy.rules.late_elements)
+    return Sealing(event, draft.elements, seen, policy.rules.late_paths, policy.rules.late_elements)

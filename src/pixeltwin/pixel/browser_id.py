@@ -9,9 +9,8 @@ the cookie's `fbc` gives way only to another click id, in the page's address or 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from publicsuffixlist import PublicSuffixList
@@ -29,8 +28,7 @@ DOMAIN: Final = re.compile(r"([a-z0-9_-]+\.)+[a-z][a-z0-9-]*")  # two labels or 
 RANDOM_BELOW: Final = 2**31 - 1  # the builder's floor(random * 2147483647)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrowserIds:
+class BrowserIds(NamedTuple):
     """A visitor's ids, well-formed, None where there is none."""
 
     fbp: str | None
@@ -67,7 +65,7 @@ def valid(value: str) -> str | None:
 
 def click_id(url: str) -> str | None:
     """The `fbclid` of a page's address, with or without scheme, if it has a well-formed one."""
-    found = FBCLID.search(_parts(url).query) if "fbclid=" in url else None
+    found = FBCLID.search(_parts(url).query)
     click = unquote(found[1]) if found else ""
     return click if CLICK_ID.fullmatch(click) else None
 
@@ -105,8 +103,10 @@ def _new(payload: str, host: str, at: float, domains: Sequence[str]) -> str:
 
 
 def _click(hit: PixelHit, request: HitRequest) -> str | None:
-    addresses = (hit.get("dl"), hit.get("rl"), request.header("referer"))
-    return next(filter(None, map(click_id, addresses)), None)
+    for address in (hit.get("dl"), hit.get("rl"), request.header("referer")):
+        if "fbclid=" in address and (click := click_id(address)):
+            return click
+    return None
 
 
 def page_host(hit: PixelHit, request: HitRequest) -> str:

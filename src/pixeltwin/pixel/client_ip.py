@@ -8,12 +8,11 @@ who the visitor is, never to decide what he may do.
 """
 
 import re
-from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import Final
 
 from pixeltwin.pixel.browser_id import APPENDIX
-from pixeltwin.pixel.networks import NOT_PUBLIC, Address, Networks
+from pixeltwin.pixel.networks import BELOW_ZERO, NOT_PUBLIC, Address, Networks
 from pixeltwin.pixel.request import HitRequest
 
 MAX_HOPS: Final = 20  # longer chains are nobody's real set-up
@@ -22,7 +21,11 @@ FBI_COOKIE: Final = "_fbi"
 FBI: Final = re.compile(rf"(.{{2,60}}?)(?:{APPENDIX})*", re.ASCII)  # bounded: else a long cookie costs its square
 
 LONGEST: Final = 45  # characters of an address
-KNOWN: Final = 10_000  # addresses: proxies ask with every hit, and few visitors with one alone
+OCTETS: Final = {str(number): number for number in range(256)}  # no leading zeros, no digits of other scripts
+MAPPED: Final = 0xFFFF  # an IPv6 address that begins like this is an IPv4 address in disguise
+
+type Number = int
+"""An address as `Networks` count them: IPv4 has the negative numbers."""
 
 
 def visitor_ip(request: HitRequest, trusted: Networks, *, fbi_cookie: bool) -> str | None:
@@ -31,16 +34,17 @@ def visitor_ip(request: HitRequest, trusted: Networks, *, fbi_cookie: bool) -> s
     With `fbi_cookie` in the order of Meta's parameter builder (PROTOCOL 2.3): the cookie's IPv6, the request's, the
     cookie's IPv4, the request's.
     """
-    own = _of_cookie(request) if fbi_cookie else None
-    seen = (own, _of_request(request, trusted))
-    public = [a for a in seen if a is not None and is_public(a) and a not in trusted]
-    best = max(public, key=lambda address: address.version, default=None)  # of equals the first
-    return str(best) if best else None
+    if not fbi_cookie:
+        return client_ip(request, trusted)
+    seen = (_of_cookie(request), _of_request(request, trusted))
+    public = [number for number in seen if number is not None and _is_visitors(number, trusted)]
+    return _written(max(public, key=_is_v6)) if public else None  # of equals the first
 
 
 def client_ip(request: HitRequest, trusted: Networks) -> str | None:
     """The visitor's public address as the network knows it."""
-    return visitor_ip(request, trusted, fbi_cookie=False)
+    number = _of_request(request, trusted)
+    return _written(number) if number is not None and _is_visitors(number, trusted) else None
 
 
 def is_public(address: Address) -> bool:
@@ -48,40 +52,53 @@ def is_public(address: Address) -> bool:
     return address not in NOT_PUBLIC
 
 
-def _of_cookie(request: HitRequest) -> Address | None:
+def _is_visitors(number: Number, trusted: Networks) -> bool:
+    return not (NOT_PUBLIC.holds(number) or trusted.holds(number))
+
+
+def _of_cookie(request: HitRequest) -> Number | None:
     found = FBI.fullmatch(request.cookies.get(FBI_COOKIE, ""))
-    return _address(found[1]) if found else None
+    return _number(found[1]) if found else None
 
 
-def _of_request(request: HitRequest, trusted: Networks) -> Address | None:
-    address = _hop(request.peer)
-    hops = request.header("x-forwarded-for").split(",")[-MAX_HOPS:]
-    for hop in reversed(hops):
-        if address is None or address not in trusted:
+def _of_request(request: HitRequest, trusted: Networks) -> Number | None:
+    number = _hop(request.peer)
+    if number is None or not trusted.holds(number):
+        return number
+    for hop in reversed(request.header("x-forwarded-for").split(",")[-MAX_HOPS:]):
+        number = _hop(hop)
+        if number is None or not trusted.holds(number):
             break
-        address = _hop(hop)
-    return address
+    return number
 
 
-def _hop(text: str) -> Address | None:
+def _hop(text: str) -> Number | None:
     """An address as proxies write it: `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`."""
     text = text.strip()
-    found = WRAPPED.fullmatch(text)
-    return _address((found["v6"] or found["v4"]) if found else text)
+    number = _number(text)
+    if number is None and (found := WRAPPED.fullmatch(text)):
+        number = _number(found["v6"] or found["v4"])
+    return number
 
 
-def _address(text: str) -> Address | None:
+def _number(text: str) -> Number | None:
     """An address without its zone id; `::ffff:1.2.3.4` is an IPv4 address."""
     text = text.partition("%")[0]
-    return _plain_address(text) if len(text) <= LONGEST else None
-
-
-@lru_cache(KNOWN)
-def _plain_address(text: str) -> Address | None:
+    if len(text) > LONGEST:
+        return None
     try:
         if ":" not in text:
-            return IPv4Address(text)
-        address = IPv6Address(text)
-    except ValueError:
+            first, second, third, fourth = [OCTETS[octet] for octet in text.split(".")]
+            return (first << 24 | second << 16 | third << 8 | fourth) - BELOW_ZERO
+        number = int(IPv6Address(text))
+    except (KeyError, ValueError):
         return None
-    return address.ipv4_mapped or address
+    return number % BELOW_ZERO - BELOW_ZERO if number >> 32 == MAPPED else number
+
+
+def _is_v6(number: Number) -> bool:
+    return number >= 0
+
+
+def _written(number: Number) -> str:
+    return str(IPv6Address(number)) if _is_v6(number) else ".".join(map(str, (number + BELOW_ZERO).to_bytes(4)))

@@ -23,7 +23,11 @@ class Networks:
         self._edges = (*chain.from_iterable(map(_edges, v4)), *chain.from_iterable(map(_edges, v6)))
 
     def __contains__(self, address: Address) -> bool:
-        return bisect_right(self._edges, _number(address)) % 2 == 1
+        return self.holds(_number(address))
+
+    def holds(self, number: int) -> bool:
+        """Whether one of them holds the address that is this number: of IPv4 a negative one."""
+        return bisect_right(self._edges, number) % 2 == 1
 
 
 def _edges(network: Network) -> tuple[int, int]:

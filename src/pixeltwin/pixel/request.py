@@ -35,9 +35,5 @@ class HitRequest:
     @cached_property
     def cookies(self) -> dict[str, str]:
         """The cookies by name; of repeated ones the first, which is the one with the longest path (RFC 6265 5.4)."""
-        pairs = (pair.strip().partition("=") for pair in self.header("cookie").split(";"))
-        found: dict[str, str] = {}
-        for name, separator, value in pairs:
-            if separator:
-                found.setdefault(name, value)
-        return found
+        pairs = [pair.strip().partition("=") for pair in self.header("cookie").split(";")]
+        return {name: value for name, separator, value in reversed(pairs) if separator}

@@ -1,14 +1,13 @@
 """One hit with everything that a decision about it may look at."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where the visitor is, as the front in front of us says: ISO 3166 codes in capitals, empty where not known."""
 
     country: str = ""
@@ -20,8 +19,7 @@ def nothing(name: str) -> str | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visit:
+class Visit(NamedTuple):
     """A hit, the request that brought it, and what is known around it.
 
     `client_ip` is the visitor's public address as far as it is believed. `element` answers a data element's value by

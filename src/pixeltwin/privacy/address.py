@@ -16,7 +16,7 @@ from pixeltwin.privacy.settings import Privacy
 PARTS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?(//[^/?#]*)?([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
 NESTED: Final = re.compile(r"https?://|/", re.IGNORECASE)  # how an address begins that is a parameter's value
 FORM: Final = re.compile(r"(#!?/?)([^/?&=]+=.*)", re.DOTALL)  # a fragment of parameters
-NAMES: Final = re.compile(r"[/?&;#]([^/?&;#=]*+)=")
+BEFORE_NAMES: Final = bytes.maketrans(b"/?;#", b"&&&&")
 DEPTH: Final = 3  # of addresses in addresses
 MAX_WORDS: Final = 500  # of an address, and of those in it; no page has such a one, and what is behind its path goes
 # The words of an address stand between these; a hyphen or underscore makes no difference.
@@ -60,17 +60,23 @@ def is_quiet(text: str, privacy: Privacy) -> bool:
     plain = unquote(text)
     if "@" in plain or "%" in plain or privacy.detector.suspects_plain(plain):
         return False
-    words, private = _words(plain), _private_words(privacy.parameters)
-    if not LINKS.isdisjoint(words):
-        return False
-    names = NAMES.findall(plain)
-    is_listed = not (private.isdisjoint(words) or private.isdisjoint(_words(" ".join(names))))
-    return not is_listed and not privacy.detector.is_told_by(*names)
+    words, names = _words(plain), _names(plain)
+    if not _telling_words(privacy.parameters).isdisjoint(words):
+        private = _private_words(privacy.parameters)
+        if not (LINKS.isdisjoint(words) and private.isdisjoint(_words(" ".join(names)))):
+            return False
+    return not privacy.detector.is_told_by(*names)
 
 
 def _words(text: str) -> tuple[bytes, ...]:
     """The words of an address or a part of it; as bytes, which are translated in a tenth of the time."""
     return tuple(text.lower().encode("utf-8", "replace").translate(SPACES, WITHIN).split())
+
+
+def _names(text: str) -> list[str]:
+    """Whatever stands before a `=`, back to where the name of a parameter may begin."""
+    before = text.encode("utf-8", "surrogatepass").translate(BEFORE_NAMES).split(b"=")[:-1]
+    return [part.rpartition(b"&")[2].decode("utf-8", "surrogatepass") for part in before]
 
 
 def _plain(text: str) -> str:
@@ -88,6 +94,12 @@ def _private(parameters: frozenset[str]) -> frozenset[tuple[bytes, ...]]:
 def _private_words(parameters: frozenset[str]) -> frozenset[bytes]:
     """The words without which no name is one of these parameters."""
     return frozenset().union(*(words[-1:] for words in _private(parameters)))
+
+
+@cache
+def _telling_words(parameters: frozenset[str]) -> frozenset[bytes]:
+    """The words of which an address has one, where anything is done about it for its words."""
+    return LINKS | _private_words(parameters)
 
 
 def is_kept(name: str, value: str) -> bool:

@@ -7,9 +7,9 @@ names of what was touched, never a value.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pixeltwin.capi.event import CustomData, ServerEvent
 from pixeltwin.pixel.browser_id import APPENDIX
@@ -24,12 +24,12 @@ ADDRESSES: Final = ("dl", "rl")
 EVENT_ADDRESSES: Final = ("event_source_url", "referrer_url")
 CUSTOM: Final = "cd["
 LOOKED_AT: Final = (*ADDRESSES, CUSTOM, *MATCHING)
+MATCHING_GROUPS: Final = tuple(prefix.removesuffix("[") for prefix in MATCHING)
 IP: Final = re.compile(rf"(.{{2,60}}?)(?:{APPENDIX})?", re.ASCII)
 IP_BITS: Final = {4: 24, 6: 48}  # what is left of an address
 
 
-@dataclass(frozen=True, slots=True)
-class Cleaned:
+class Cleaned(NamedTuple):
     """A hit without personal data, as the request to relay and as what the twin is made of, and what was touched."""
 
     request: HitRequest
@@ -80,7 +80,7 @@ def mask_client(event: ServerEvent, privacy: Privacy) -> ServerEvent:
 
 def masked_client(user_data: dict[str, Any], privacy: Privacy) -> dict[str, Any]:
     """The same for user data that is JSON."""
-    if not (changes := _masked(user_data, privacy)):
+    if not privacy.masks_client or not (changes := _masked(user_data, privacy)):
         return user_data
     return {key: value for key, value in {**user_data, **changes}.items() if value is not None}
 
@@ -114,21 +114,26 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
 
     They stand on lines of their own, so that whatever is suspect in one of them is in the whole.
     """
-    keys, values = [], [request.header("referer")]
-    for name, value in hit.parameters:
-        if name in ADDRESSES:
-            values.append(value)
-        elif "[" not in name:  # most; prefixes take longer to look at
-            continue
-        elif name.startswith(CUSTOM):
-            keys.append(_key(name))
-            values.append(value)
-        elif name.startswith(MATCHING) and value and not HASHED.fullmatch(value):
-            return False
-    if privacy.detector.is_told_by(*keys) or not all(map(privacy.custom_data.admits, keys)):
+    if not hit.is_tidy or _hides_any(hit):
         return False
-    text = "\n".join((*keys, *values))
+    for prefix in MATCHING_GROUPS:
+        for value in hit.group(prefix).values():
+            if value and not HASHED.fullmatch(value):
+                return False
+    properties = hit.group("cd")
+    if privacy.detector.is_told_by(*properties) or not privacy.custom_data.admits_all(properties):
+        return False
+    addresses = (request.header("referer"), hit.get("dl"), hit.get("rl"))
+    text = "\n".join((*addresses, *properties, *properties.values()))
     return is_quiet(text, privacy) and not tells_json(text, privacy)
+
+
+def _hides_any(hit: PixelHit) -> bool:
+    """Whether of what is looked at a name is there twice: only the last one is among its groups."""
+    if len(hit.last) == len(hit.parameters):
+        return False
+    names = [name for name, _ in hit.parameters if name.startswith(LOOKED_AT)]
+    return len(names) != len(set(names))
 
 
 def _changed(hit: PixelHit, changes: dict[tuple[str, str], str | None]) -> Iterator[tuple[str, str]]:

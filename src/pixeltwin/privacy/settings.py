@@ -1,5 +1,6 @@
 """The config section `privacy`: what personal data is looked for in hits and server events, and what becomes of it."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -51,10 +52,12 @@ class CustomDataKeys(Section):
 
     def admits(self, key: str) -> bool:
         """Whether the key may go. Meta's own keys need not be allowed, but can be denied."""
-        if self.allow is None and not self.deny:
-            return True
         key = key.lower()
         return key not in self.deny and (self.allow is None or key in self.allow or key in STANDARD)
+
+    def admits_all(self, keys: Iterable[str]) -> bool:
+        """Whether all of the keys may go."""
+        return (self.allow is None and not self.deny) or all(map(self.admits, keys))
 
 
 class Privacy(Section):
@@ -71,6 +74,11 @@ class Privacy(Section):
     custom_data: CustomDataKeys = CustomDataKeys()
     client_ip: Literal["keep", "mask", "drop"] = "keep"
     user_agent: Literal["keep", "drop"] = "keep"
+
+    @cached_property
+    def masks_client(self) -> bool:
+        """Whether anything is to become of the client's address or user agent."""
+        return self.client_ip != "keep" or self.user_agent == "drop"
 
     @cached_property
     def detector(self) -> Detector:

@@ -4,7 +4,7 @@ When a hit arrives everything about the request is there, and nothing about the 
 request is gone, and the customer is known.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
@@ -12,7 +12,7 @@ from urllib.parse import SplitResult
 
 from pixeltwin.capi.event import EventJson
 from pixeltwin.consent.verdict import Verdict
-from pixeltwin.expressions import Scope, plain
+from pixeltwin.expressions import Path, Scope
 from pixeltwin.pixel.views import http_of, page_of, parts_of
 from pixeltwin.pixel.visit import Visit
 
@@ -29,19 +29,19 @@ class Moment:
         self,
         event: EventJson,
         element: Callable[[str], str | None],
-        variables: Iterable[str],
+        paths: Mapping[str, Collection[Path]],
         elements: Iterable[str],
     ) -> None:
-        """`variables` and `elements` are those that any expression asks for."""
+        """`paths` into variables and `elements` are those that any expression asks for."""
         self.event = event
         self.element = element
-        self._variables = variables
+        self._paths = paths
         self._elements = elements
 
     @cached_property
     def scope(self) -> Scope:
         """What expressions see; made when the first one asks, as most hits meet none."""
-        return Scope(lambda name: self.SEEN[name](self), self._variables)
+        return Scope(lambda name: self.SEEN[name](self), self._paths)
 
     def set(self, changes: Mapping[str, Any]) -> None:
         """Set fields of the event."""
@@ -92,10 +92,10 @@ class Arrival(Moment):
         event: EventJson,
         verdict: Verdict,
         pixel_name: str,
-        variables: Iterable[str] = (),
+        paths: Mapping[str, Collection[Path]] = NOTHING,
         elements: Iterable[str] = (),
     ) -> None:
-        super().__init__(event, visit.element, variables, elements)
+        super().__init__(event, visit.element, paths, elements)
         self.visit = visit
         self.verdict = verdict
         self.pixel_id, self.pixel_name = visit.hit.pixel_id, pixel_name
@@ -119,16 +119,16 @@ class Sealing(Moment):
         event: EventJson,
         elements: Mapping[str, str],
         seen: Mapping[str, Any],
-        variables: Iterable[str] = (),
+        paths: Mapping[str, Collection[Path]] = NOTHING,
         asked: Iterable[str] = (),
     ) -> None:
-        super().__init__(event, elements.get, variables, asked)
+        super().__init__(event, elements.get, paths, asked)
         self.seen = seen
 
 
 def event_of(event: EventJson) -> dict[str, Any]:
     """An event as expressions see it: Meta's fields, custom_data and user_data always there."""
-    return {key: plain(value) for key, value in {"custom_data": {}, "user_data": {}, **event}.items()}
+    return {"custom_data": {}, "user_data": {}, **event}
 
 
 def consent_of(answer: str, policy: str) -> dict[str, Any]:

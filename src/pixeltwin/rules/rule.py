@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Self
 from pydantic import Field, model_validator
 
 from pixeltwin.capi.event import HASHED, HASHED_PARTS
-from pixeltwin.expressions import AT_SEALING, PROFILE, Expression, expression_type, nothing
+from pixeltwin.expressions import AT_SEALING, PROFILE, Expression, Path, expression_type, nothing
 from pixeltwin.rules.action import Action
 from pixeltwin.rules.matcher import Match, match_type
 from pixeltwin.rules.sections import Section
@@ -57,7 +57,12 @@ class Rule(Section):
     @cached_property
     def variables(self) -> frozenset[str]:
         """The variables that its expressions ask for."""
-        return frozenset().union(*(asked.variables for asked in self._asking()))
+        return frozenset(name for name, *_ in self.paths)
+
+    @cached_property
+    def paths(self) -> frozenset[Path]:
+        """What of them its expressions ask for."""
+        return frozenset().union(*(asked.paths for asked in self._asking()))
 
     @cached_property
     def elements(self) -> frozenset[str]:

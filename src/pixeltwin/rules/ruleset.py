@@ -5,12 +5,12 @@ expression fails does not hold, and is named.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Final
+from typing import Final, NamedTuple
 
-from pixeltwin.expressions import AT_ADMISSION, AT_SEALING, FaultError
+from pixeltwin.expressions import FaultError, Path, by_name
 from pixeltwin.mapping.json_body import HashValues
 from pixeltwin.rules.action import Leg, apply
 from pixeltwin.rules.fields import text
@@ -20,8 +20,7 @@ from pixeltwin.rules.rule import Rule
 SAMPLES: Final = 1 << 32
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A pixel that gets a twin. `credential` names the rule whose token it is sent with; empty: the pixel's own."""
 
     pixel: str
@@ -60,14 +59,14 @@ class RuleSet:
         return {rule.name: rule for rule in self.rules if rule.is_late}
 
     @cached_property
-    def variables(self) -> frozenset[str]:
+    def paths(self) -> frozenset[Path]:
         """What expressions ask for when a hit arrives."""
-        return self._asked(AT_ADMISSION, (rule for rule in self.rules if not rule.is_late))
+        return frozenset().union(*(rule.paths for rule in self.rules if not rule.is_late))
 
     @cached_property
-    def late_variables(self) -> frozenset[str]:
-        """What expressions ask for when a twin is sealed."""
-        return self._asked(AT_SEALING, self.late.values())
+    def late_paths(self) -> Mapping[str, Collection[Path]]:
+        """What expressions ask for when a twin is sealed, by variable."""
+        return by_name(frozenset().union(*(rule.paths for rule in self.late.values())))
 
     @cached_property
     def elements(self) -> frozenset[str]:
@@ -106,10 +105,6 @@ class RuleSet:
                 break
         return ruled
 
-    @staticmethod
-    def _asked(known: frozenset[str], rules: Iterable[Rule]) -> frozenset[str]:
-        return known & frozenset().union(*(rule.variables for rule in rules))
-
 
 def _holds(rule: Rule, moment: Moment, ruled: Ruled) -> bool:
     if rule.when is None:
@@ -132,7 +127,8 @@ def _do(rule: Rule, moment: Moment, ruled: Ruled, hash_values: HashValues, now: 
     if then.rename:
         ruled.renamed, ruled.origins["event_name"] = then.rename, rule.name
         moment.set({"event_name": then.rename})
-    ruled.targets += _targets(rule, moment, ruled)
+    if then.pixels or then.pixel:
+        ruled.targets += _targets(rule, moment, ruled)
     applied = apply(then, moment, hash_values, now)
     ruled.origins |= dict.fromkeys(applied.fields, rule.name)
     ruled.faults += [f"{rule.name}: {name}" for name in applied.faults]

@@ -87,7 +87,7 @@ def _values(given: Any) -> Iterator[Value]:
     elif isinstance(given, tuple):
         for item in given:
             yield from _values(item)
-    elif hasattr(given, "read") and hasattr(given, "variables"):
+    elif hasattr(given, "read") and hasattr(given, "paths"):
         yield given
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Protocol
 
 from pydantic import BaseModel, Field, PlainSerializer, PlainValidator
 
-from pixeltwin.expressions import AT_ADMISSION, PROFILE, Expression, MissingError
+from pixeltwin.expressions import AT_ADMISSION, PROFILE, Expression, MissingError, Path
 from pixeltwin.kinds import FROZEN
 from pixeltwin.rules.moment import Moment
 from pixeltwin.units import text_type, wrong
@@ -26,8 +26,8 @@ class Value(Protocol):
         """The data elements it asks for."""
 
     @property
-    def variables(self) -> frozenset[str]:
-        """The variables its expressions ask for."""
+    def paths(self) -> frozenset[Path]:
+        """What its expressions ask for."""
 
     @property
     def facts(self) -> frozenset[str]:
@@ -43,7 +43,7 @@ class Literal:
 
     value: Any
     elements: frozenset[str] = frozenset()
-    variables: frozenset[str] = frozenset()
+    paths: frozenset[Path] = frozenset()
     facts: frozenset[str] = frozenset()
 
     def read(self, moment: Moment) -> Any:
@@ -55,7 +55,7 @@ class Template:
     """A text with data elements in it; there is no value while one of them has none."""
 
     text: str
-    variables: frozenset[str] = frozenset()
+    paths: frozenset[Path] = frozenset()
     facts: frozenset[str] = frozenset()
 
     @property
@@ -80,8 +80,8 @@ class Computed:
         return self.expression.elements
 
     @property
-    def variables(self) -> frozenset[str]:
-        return self.expression.variables
+    def paths(self) -> frozenset[Path]:
+        return self.expression.paths
 
     @property
     def facts(self) -> frozenset[str]:
@@ -105,8 +105,8 @@ class Tree:
         return frozenset().union(*(leaf.elements for leaf in self._leaves()))
 
     @property
-    def variables(self) -> frozenset[str]:
-        return frozenset().union(*(leaf.variables for leaf in self._leaves()))
+    def paths(self) -> frozenset[Path]:
+        return frozenset().union(*(leaf.paths for leaf in self._leaves()))
 
     @property
     def facts(self) -> frozenset[str]:

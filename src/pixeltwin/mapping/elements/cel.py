@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pixeltwin.expressions import Expression, FaultError, Scope, expression_type, plain
+from pixeltwin.expressions import Expression, FaultError, Scope, by_name, expression_type
 from pixeltwin.mapping.custom_data import custom_data
 from pixeltwin.mapping.element import ElementSettings, Example
 from pixeltwin.pixel.hit import PixelHit
@@ -22,7 +22,7 @@ def _event(hit: PixelHit) -> dict[str, Any]:
     return {
         "event_name": hit.event_name,
         "event_id": hit.event_id,
-        "custom_data": plain(custom_data(hit.group("cd"))),
+        "custom_data": custom_data(hit.group("cd")),
     }
 
 
@@ -41,7 +41,7 @@ class Settings(ElementSettings):
     cel: Annotated[Expression, *expression_type(VIEWS)]
 
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
-        scope = Scope(lambda name: VIEWS[name](request, hit), self.cel.variables)
+        scope = Scope(lambda name: VIEWS[name](request, hit), by_name(self.cel.paths))
         try:
             return _text(self.cel.evaluate(scope))
         except FaultError:
