@@ -1,7 +1,7 @@
 """Decisions as the journal's records."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -11,7 +11,6 @@ from pixeltwin.delivery.journal import Journal, Record, State
 from pixeltwin.gateway.consents import Said
 from pixeltwin.gateway.items import content_of
 from pixeltwin.mirror import Admission, Draft
-from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
 
@@ -22,8 +21,9 @@ LARGE: Final = 8 * 1024  # bytes of a hit
 class Entry(NamedTuple):
     """What the journal is told of a hit and its twin. Few are looked at, so it becomes a record only then.
 
-    Until then the hit's `parameters` are JSON, and the twin is the `payload` that the outbox gets, empty for none: what
-    the hit was decided with, kept for a thousand hits, would be too much for the processor's caches.
+    Until then the hit's `parameters`, as people may see them, are JSON, and the twin is the `payload` that the outbox
+    gets, empty for none: what the hit was decided with, kept for a thousand hits, would be too much for the processor's
+    caches.
     """
 
     record_id: str
@@ -48,20 +48,21 @@ class Entry(NamedTuple):
             journal.add_later(self)
 
     def record(self) -> Record:
-        hit = PixelHit.of(tuple((name, value) for name, value in orjson.loads(self.parameters)))
+        parameters = [(name, value) for name, value in orjson.loads(self.parameters)]
+        said = dict(parameters)
         draft = content_of(self.payload)
         event = draft.get("event")
         return Record(
             id=self.record_id,
             received_at=self.received_at,
             pixel_id=self.pixel_id,
-            event_name=event["event_name"] if event else hit.event_name,
-            event_id=event["event_id"] if event else hit.event_id,
-            source_url=hit.get("dl") or self.referer,
+            event_name=event["event_name"] if event else said.get("ev", ""),
+            event_id=event["event_id"] if event else _event_id(parameters),
+            source_url=said.get("dl") or self.referer,
             state=self.state,
             detail=self.detail,
             relay=self.relay,
-            hit=_shown(hit),
+            hit=_with_room(parameters),
             twin=event,
             origins={name: f"rule {rule}" for name, rule in self.origins.items()} if event else {},
             rules=tuple(self.rules),
@@ -77,7 +78,7 @@ def entries_of(
     hit, ruled, verdict = admission.hit, admission.ruled, admission.verdict
     if hit is None:
         return
-    parameters = orjson.dumps(hit.parameters)
+    parameters = orjson.dumps(hit.shown())
     ends = zip(admission.twins, states, strict=False) if admission.twins else [(None, State.SKIPPED)]
     for twin, state in ends:
         yield Entry(
@@ -135,11 +136,16 @@ def _referer(admission: Admission) -> str:
     return admission.relay.header("referer") if admission.relay else ""
 
 
-def _shown(hit: PixelHit) -> list[tuple[str, str]]:
-    """The hit's parameters as far as the journal has room: it keeps the latest hits, hostile ones among them."""
+def _event_id(parameters: Sequence[tuple[str, str]]) -> str:
+    """As `PixelHit.event_id`."""
+    return next((value for name, value in reversed(parameters) if name == "eid" and value), "")
+
+
+def _with_room(parameters: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The parameters as far as the journal has room: it keeps the latest hits, hostile ones among them."""
     room = JOURNAL_CHARACTERS
     shown: list[tuple[str, str]] = []
-    for name, value in hit.shown():
+    for name, value in parameters:
         room -= len(name) + len(value)
         if room < 0:
             return [*shown, ("…", "(longer than the journal keeps)")]
