@@ -9,7 +9,7 @@ text must not spoil the query for the others.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
 
@@ -59,7 +59,7 @@ def reader(
 
     def read(name: str) -> str | None:
         if name not in known:
-            seen = request if request.peer == client_ip else replace(request, peer=client_ip or "")
+            seen = request if request.peer == client_ip else request.of_peer(client_ip or "")
             known[name] = elements[name].read(seen, hit) if name in elements else None
         return known[name]
 
