@@ -3,6 +3,11 @@
 import os
 
 import pytest
+from hypothesis import settings
+
+# Half of what hypothesis does by itself, so that all tests end in a quarter of an hour; PIXELTWIN_EXAMPLES=1000 is surer.
+settings.register_profile("ours", max_examples=int(os.environ.get("PIXELTWIN_EXAMPLES", "50")))
+settings.load_profile("ours")
 
 # Where the environment keeps Python from remembering what it compiled, most of every start would be compiling again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
