@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import settings
 
-# Half of what hypothesis does by itself, so that all tests end in a quarter of an hour; PIXELTWIN_EXAMPLES=1000 is surer.
+# Half of hypothesis's own number, so that all tests end in a quarter of an hour; PIXELTWIN_EXAMPLES=1000 is surer.
 settings.register_profile("ours", max_examples=int(os.environ.get("PIXELTWIN_EXAMPLES", "50")))
 settings.load_profile("ours")
 
