@@ -13,7 +13,7 @@ from pixeltwin.cli.differences import code_of_test_event, relayed
 from pixeltwin.cli.hit_lines import read_lines, request_of_url
 from pixeltwin.cli.outbox_work import explain_event
 from pixeltwin.config import Config, load_config
-from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, consent_of, decide, dry_run, look_ups_of
+from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, decide, dry_run, look_ups_of
 from pixeltwin.gateway.line import open_sources
 from pixeltwin.gateway.look_ups import Found, Keys, Profiles, open_session
 from pixeltwin.gateway.policy import policy_of
@@ -112,7 +112,7 @@ def _print(explained: DryRun, config: Config | None, console: Console) -> None:
 
 def _steps(explained: DryRun, config: Config | None) -> Iterable[str]:
     admission = explained.admission
-    if consent := consent_of(admission):
+    if consent := admission.verdict.told:
         twin, relay = (treatment.name.lower() for treatment in (admission.verdict.twin, admission.verdict.relay))
         yield f"consent   {consent}: twin {twin}, relay {relay}"
     if admission.ruled and admission.ruled.names:

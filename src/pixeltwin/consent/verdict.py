@@ -41,6 +41,11 @@ class Verdict:
     hold_seconds: float = 0.0
     limits: Limits | None = None
 
+    @property
+    def told(self) -> str:
+        """The visitor's answer and who asked, such as `granted (eu)`; empty where nobody asked."""
+        return f"{self.answer} ({self.policy})" if self.policy else ""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "twin", max(self.relay, self.twin))
         if self.limits is None and Treatment.LIMIT in (self.relay, self.twin):

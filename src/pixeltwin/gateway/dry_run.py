@@ -75,18 +75,13 @@ class DryRun:
             "twin": sealed.event.as_json() if sealed else None,
             "notes": sealed.notes if sealed else [],
             "because": admission.because,
-            "consent": consent_of(admission),
+            "consent": admission.verdict.told,
             "rules": sealed.rules if sealed else (admission.ruled.names if admission.ruled else []),
             "relayed": admission.relay is not None,
             "held": self.is_held,
             "origins": self.origins(),
             "more_twins": [{"pixel_id": draft.pixel_id, "twin": end.event.as_json()} for draft, end in self.twins[1:]],
         }
-
-
-def consent_of(admission: Admission) -> str:
-    verdict = admission.verdict
-    return f"{verdict.answer} ({verdict.policy})" if verdict.policy else ""
 
 
 def decide(request: HitRequest, policy: Policy) -> Admission:

@@ -11,6 +11,7 @@ from pixeltwin.delivery.journal import Journal, Record, State
 from pixeltwin.gateway.consents import Said
 from pixeltwin.gateway.items import content_of
 from pixeltwin.mirror import Admission, Draft
+from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
 
@@ -48,21 +49,20 @@ class Entry(NamedTuple):
             journal.add_later(self)
 
     def record(self) -> Record:
-        parameters = [(name, value) for name, value in orjson.loads(self.parameters)]
-        said = dict(parameters)
+        hit = PixelHit.of(tuple((name, value) for name, value in orjson.loads(self.parameters)))
         draft = content_of(self.payload)
         event = draft.get("event")
         return Record(
             id=self.record_id,
             received_at=self.received_at,
             pixel_id=self.pixel_id,
-            event_name=event["event_name"] if event else said.get("ev", ""),
-            event_id=event["event_id"] if event else _event_id(parameters),
-            source_url=said.get("dl") or self.referer,
+            event_name=event["event_name"] if event else hit.event_name,
+            event_id=event["event_id"] if event else hit.event_id,
+            source_url=hit.get("dl") or self.referer,
             state=self.state,
             detail=self.detail,
             relay=self.relay,
-            hit=_with_room(parameters),
+            hit=_with_room(hit.parameters),
             twin=event,
             origins={name: f"rule {rule}" for name, rule in self.origins.items()} if event else {},
             rules=tuple(self.rules),
@@ -89,7 +89,7 @@ def entries_of(
             payload=twin.payload if twin else b"",
             rules=ruled.names if ruled else (),
             origins=ruled.origins if ruled else {},
-            consent=f"{verdict.answer} ({verdict.policy})" if verdict.policy else "",
+            consent=verdict.told,
             referer=_referer(admission),
             relay=browsers_copy(admission, relay),
             state=state,
@@ -134,11 +134,6 @@ def browsers_copy(admission: Admission, relay: str) -> str:
 def _referer(admission: Admission) -> str:
     """The page that the browser's copy names: of personal data in it, the copy alone was freed."""
     return admission.relay.header("referer") if admission.relay else ""
-
-
-def _event_id(parameters: Sequence[tuple[str, str]]) -> str:
-    """As `PixelHit.event_id`."""
-    return next((value for name, value in reversed(parameters) if name == "eid" and value), "")
 
 
 def _with_room(parameters: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

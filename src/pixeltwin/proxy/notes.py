@@ -10,7 +10,6 @@ from mitmproxy import ctx, hooks, http
 
 from pixeltwin.delivery.journal import Record, State
 from pixeltwin.gateway import Doors, Handled
-from pixeltwin.gateway.dry_run import consent_of
 from pixeltwin.gateway.entries import browsers_copy
 
 MARKER: Final = ":busts_in_silhouette:"  # two of a kind
@@ -52,7 +51,7 @@ def _decided(handled: Handled) -> dict[str, Any]:
     """What consent and rules decided when the hit came."""
     admission = handled.admission
     return {
-        "consent": consent_of(admission),
+        "consent": admission.verdict.told,
         "rules": list(admission.ruled.names) if admission.ruled else [],
         "relay": browsers_copy(admission, handled.relay),
     }
