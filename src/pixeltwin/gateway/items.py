@@ -55,11 +55,9 @@ def items_of(admission: Admission, relay: Relay, now: float) -> Iterator[NewItem
         )
 
 
-def twin_item(
-    draft: Draft, subject: bytes | None = None, hold_until: float | None = None, seen_at: float = math.inf
-) -> NewItem:
-    """A draft's item. `seen_at` is when Meta gets the browser's copy (unix seconds), infinity for never."""
-    return _item(draft.pixel_id, vars(draft.event), draft.as_bytes(), subject, hold_until, seen_at)
+def twin_item(draft: Draft) -> NewItem:
+    """The item of a draft that no browser's hit has made."""
+    return _item(draft.pixel_id, vars(draft.event), draft.as_bytes(), None, None, math.inf)
 
 
 def _item(
@@ -70,7 +68,10 @@ def _item(
     hold_until: float | None,
     seen_at: float,
 ) -> NewItem:
-    """A twin's item. Meta de-duplicates by event name and id, so that is its key."""
+    """A twin's item. Meta de-duplicates by event name and id, so that is its key.
+
+    `seen_at` is when Meta gets the browser's copy (unix seconds), infinity for never.
+    """
     return NewItem(
         destination=conversions_api.NAME,
         pixel_id=pixel_id,
