@@ -32,7 +32,7 @@ from pixeltwin.mirror import admit
 from pixeltwin.pixel.answer import answer_hit
 from pixeltwin.pixel.hit import parse_hit
 from pixeltwin.pixel.request import HitRequest
-from pixeltwin.proxy.wire import RequestReader, answer_bytes
+from pixeltwin.proxy.wire import RequestReader, answer_bytes, request_of
 
 PARTS: Final = 10
 TOGETHER: Final = 32
@@ -90,16 +90,7 @@ def read(reader: RequestReader, data: bytes) -> HitRequest:
     assert head
     assert body is not None
     reader.finish()
-    return HitRequest(
-        method=head.method,
-        host=head.host,
-        path=head.path,
-        query=head.query,
-        headers=head.headers,
-        body=body,
-        peer="127.0.0.1",
-        received_at=time.time(),
-    )
+    return request_of(head, body, "127.0.0.1")
 
 
 def stage[T, R](name: str, work: Callable[[T], R], given: Sequence[T]) -> tuple[float, list[R]]:

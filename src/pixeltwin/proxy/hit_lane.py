@@ -26,6 +26,7 @@ from pixeltwin.proxy.wire import (
     RequestReader,
     TooLargeError,
     answer_bytes,
+    request_of,
 )
 
 type Deliver = Callable[[Client, events.Event], Awaitable[None]]
@@ -135,7 +136,8 @@ class HitLane(layer.Layer):
 
     def _serve(self, head: Head, body: bytes) -> layer.CommandGenerator[None]:
         """Begin to answer."""
-        answering = self._answer(self._request(head, body))
+        peer = self.context.client.peername
+        answering = self._answer(request_of(head, body, peer[0] if peer else ""))
         self._answering = head, asyncio.get_running_loop().create_task(answering)
         yield from ()
 
@@ -147,19 +149,6 @@ class HitLane(layer.Layer):
         """
         await asyncio.sleep(0)
         await self._deliver(self.context.client, Answered(await self._front.answer(request)))
-
-    def _request(self, head: Head, body: bytes) -> HitRequest:
-        peer = self.context.client.peername
-        return HitRequest(
-            method=head.method,
-            host=head.host,
-            path=head.path,
-            query=head.query,
-            headers=head.headers,
-            body=body,
-            peer=peer[0] if peer else "",
-            received_at=time.time(),
-        )
 
     def _send(self, head: Head, answer: Answer | None) -> layer.CommandGenerator[None]:
         if answer is None:

@@ -1,15 +1,16 @@
 """HTTP/1.1 between a connection's bytes and our own types, without mitmproxy's flows. llhttp parses, strictly."""
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
 import httptools
 
 from pixeltwin.pixel.answer import Answer
+from pixeltwin.pixel.request import HitRequest
 
 END_OF_HEAD: Final = re.compile(rb"\n\r?\n")  # also one that llhttp does not accept: nobody waits for another
 REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
@@ -187,6 +188,20 @@ class RequestReader:
         return bytes(self._message.body)
 
 
+def request_of(head: Head, body: bytes, peer: str) -> HitRequest:
+    """The request that was read just now from the TCP peer of that address."""
+    return HitRequest(
+        method=head.method,
+        host=head.host,
+        path=head.path,
+        query=head.query,
+        headers=head.headers,
+        body=body,
+        peer=peer,
+        received_at=time.time(),
+    )
+
+
 def _length(headers: Mapping[str, str]) -> int | None:
     """The length that llhttp has found well-formed and unambiguous."""
     if (coding := headers.get("transfer-encoding")) is None:
@@ -199,21 +214,16 @@ def _length(headers: Mapping[str, str]) -> int | None:
 def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
     try:
-        joined = {_name(name): value.decode() for name, value in fields}
+        joined = {name.lower().decode("latin-1"): value.decode() for name, value in fields}
     except UnicodeDecodeError:
         return _rejoined(fields)
     return joined if len(joined) == len(fields) else _rejoined(fields)
 
 
-@lru_cache(maxsize=256)  # browsers send the same few names, each with every request
-def _name(raw: bytes) -> str:
-    return raw.lower().decode("latin-1")
-
-
 def _rejoined(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = _name(raw_name), raw_value.decode("utf-8", "replace")
+        name, value = raw_name.lower().decode("latin-1"), raw_value.decode("utf-8", "replace")
         if name in joined:
             value = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}"
         joined[name] = value
