@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories import request
 
-from pixeltwin.pixel.client_ip import client_ip, is_public, visitor_ip
+from pixeltwin.pixel.client_ip import client_ip, is_proxy, is_public, visitor_ip
 from pixeltwin.pixel.networks import Networks
 
 VECTORS = Path(os.environ.get("PIXELTWIN_VECTORS", Path(__file__).parents[3] / "shared/vectors"))
@@ -128,6 +128,17 @@ def by_python(text: str) -> str | None:
     except ValueError:
         return None
     return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+@pytest.mark.parametrize(
+    ("peer", "is_ours"),
+    [
+        *[("10.0.0.1", True), ("::ffff:10.0.0.1", True), ("2001:db8:ffff::1", True), ("2001:db8:ffff::1%eth0", True)],
+        *[("84.10.0.1", False), ("::ffff:84.10.0.1", False), ("2001:db8:1::1", False), ("", False), ("/run/x", False)],
+    ],
+)
+def test_a_proxy_of_ours_is_known_however_its_address_is_written(peer, is_ours):
+    assert is_proxy(peer, TRUSTED) is is_ours
 
 
 OCTETS = st.integers(0, 300).map(str) | st.sampled_from(["", "01", "00", "٣", "1e1", "+1", " 1", "\0"])

@@ -47,6 +47,12 @@ def client_ip(request: HitRequest, trusted: Networks) -> str | None:
     return _written(number) if number is not None and _is_visitors(number, trusted) else None
 
 
+def is_proxy(peer: str, trusted: Networks) -> bool:
+    """Whether the TCP peer of that address is a proxy of ours."""
+    number = _hop(peer)
+    return number is not None and trusted.holds(number)
+
+
 def is_public(address: Address) -> bool:
     """Whether it can be a visitor's. One of IPv4 in IPv6 clothes is not, for it is no IPv6 address."""
     return address not in NOT_PUBLIC

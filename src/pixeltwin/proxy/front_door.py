@@ -6,7 +6,6 @@ Another Host than ours is answered 421, another path 404, every hit alike, whate
 import asyncio
 import logging
 import time
-from ipaddress import ip_address
 from typing import Final
 
 from mitmproxy import ctx, http
@@ -16,6 +15,7 @@ from pixeltwin.config.model import Limits
 from pixeltwin.gateway import STOP_SECONDS, Doors, Gateway
 from pixeltwin.pixel import answer
 from pixeltwin.pixel.answer import Answer, answer_hit
+from pixeltwin.pixel.client_ip import is_proxy
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.proxy import flows
@@ -50,7 +50,7 @@ class FrontDoor:
     def most_connections(self, address: str) -> int | None:
         """How many connections the peer of that address may have at once; None: any number, as our own proxies may."""
         most = self.limits.connections_per_address
-        return None if most is None or ip_address(address) in self._gateway.policy.trusted_proxies else most
+        return None if most is None or is_proxy(address, self._gateway.policy.trusted_proxies) else most
 
     def takes(self, method: str, path: str) -> bool:
         """Everything: nothing goes to an upstream from here."""
