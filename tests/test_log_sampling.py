@@ -51,3 +51,11 @@ def test_what_comes_seldom_is_always_logged():
         log.warning("a source did not answer")
         clock.now += 2 * PERIOD / MOST
     assert len(seen.entries) == 10 * MOST
+
+
+def test_each_of_a_config_s_warnings_is_logged():
+    log, seen = logger(Clock())
+    warnings = [f"pixels[{number}]: anyone can forge a Purchase" for number in range(3 * MOST)]
+    for warning in warnings:
+        log.warning("config", warning=warning)
+    assert [line["warning"] for line in seen.entries] == warnings

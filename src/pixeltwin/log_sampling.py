@@ -28,15 +28,15 @@ class Window:
 
 
 class Sampler:
-    """A processor of structlog. Messages are constants of the code, so that there are few."""
+    """A processor of structlog. Messages are constants of the code, but for a config's warnings: all of them are told."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._windows: dict[str, Window] = {}
+        self._windows: dict[tuple[str, str | None], Window] = {}
 
     def __call__(self, logger: object, method: str, line: EventDict) -> EventDict:
         """The line; raises `DropEvent` for one too many. The first of another period has `left_out`."""
-        now, message = self._clock(), line["event"]
+        now, message = self._clock(), (line["event"], line.get("warning"))
         window = self._windows.get(message)
         if window is None or now >= window.ends_at:
             if window and window.left_out:
