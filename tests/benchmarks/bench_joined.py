@@ -13,8 +13,6 @@ report. A stub's and PostgreSQL's own CPU is in neither. The first column of fig
 
 import argparse
 import asyncio
-import hashlib
-import hmac
 import statistics
 import subprocess
 import sys
@@ -25,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.benchmarks.bench_enrich import CUSTOMERS, FIELDS, customers, write
+from tests.benchmarks.bench_enrich import CUSTOMERS, QUERY, customers, signed_cookie, store
 from tests.factories import hit_query, request
 from tests.processes import free_port
 from tests.sources.postgres import fill_table, postgres
@@ -40,8 +38,6 @@ from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.twins import Twins
 from pixeltwin.mirror import admit
 from pixeltwin.outboxes import sqlite
-from pixeltwin.sources.embedded.importing import import_customers
-from pixeltwin.sources.embedded.store import Store
 
 LEASE: Final = 500
 KEY: Final = "a-key-that-signs-cookies"
@@ -82,11 +78,9 @@ def hits(number: int) -> list[Any]:
     """A lease's worth of hits, of other customers each time."""
     found = []
     for index in range(LEASE):
-        customer = f"cust-{(number * LEASE + index * 97) % CUSTOMERS}"
-        signed = f"{customer}.{int(time.time()) + 3600}"
-        signature = hmac.new(KEY.encode(), f"uid={signed}".encode(), hashlib.sha256).hexdigest()
+        cookie = signed_cookie(f"cust-{(number * LEASE + index * 97) % CUSTOMERS}", KEY)
         query = hit_query("Purchase", eid=f"o-{number}-{index}", cd_value="12.5", cd_currency="EUR", fbp="fb.1.1.2")
-        found.append(request(query, headers={"cookie": f"uid={signed}.{signature}"}, received_at=time.time()))
+        found.append(request(query, headers={"cookie": cookie}, received_at=time.time()))
     return found
 
 
@@ -135,14 +129,10 @@ async def compare(name: str, source: str, folder: Path, port: int, rounds: int) 
 
 async def bench(folder: Path, dsn: str, port: int, rounds: int) -> None:
     DSN[0] = dsn
-    write(folder / "crm.csv", CUSTOMERS)
-    store = Store(folder / "customers.db")
-    import_customers(folder / "crm.csv", store, key=("customer_id",))
-    store.close()
+    store(folder)
     await compare("embedded", "{ kind: embedded, key: customer_id, path: customers.db }", folder, port, rounds)
     await fill_table(dsn, "customers", dict(customers(CUSTOMERS)))
-    query = f"SELECT id, {', '.join(FIELDS)} FROM customers WHERE id IN :keys"  # noqa: S608 - made of constants
-    source = f'{{ kind: sql, key: customer_id, url: "${{DSN}}", query: "{query}", cache: null }}'
+    source = f'{{ kind: sql, key: customer_id, url: "${{DSN}}", query: "{QUERY}", cache: null }}'
     await compare("PostgreSQL", source, folder, port, rounds)
 
 

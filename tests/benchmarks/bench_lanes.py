@@ -20,8 +20,6 @@ the Node peer needs npm. Reports, asserts nothing.
 
 import argparse
 import asyncio
-import hashlib
-import hmac
 import os
 import re
 import shutil
@@ -40,15 +38,13 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.benchmarks.bench_enrich import CUSTOMERS, FIELDS, customers, write
+from tests.benchmarks.bench_enrich import CUSTOMERS, QUERY, customers, signed_cookie, store
 from tests.benchmarks.bench_outbox import fill
 from tests.factories import PIXEL
 from tests.processes import BIN, Process, free_port, started
 from tests.sources.postgres import fill_table, postgres
 
 from pixeltwin.outboxes import sqlite
-from pixeltwin.sources.embedded.importing import import_customers
-from pixeltwin.sources.embedded.store import Store
 
 HERE: Final = Path(__file__).parent
 SERVER, LOAD = "0", "1"  # cores
@@ -286,35 +282,20 @@ def measure(running: Running, connections: int, connection: str, seconds: float,
     return Window(hits / took, p50, p99, cpu, rss_mib(running.process), errors)
 
 
-def signed_cookie(number: int) -> str:
-    signed = f"cust-{number}.{int(time.time()) + 86_400}"
-    return f"uid={signed}.{hmac.digest(KEY.encode(), f'uid={signed}'.encode(), hashlib.sha256).hex()}"
-
-
-def embedded(folder: Path) -> str:
-    """A source with the customers in a store of its own."""
-    write(folder / "crm.csv", CUSTOMERS)
-    store = Store(folder / "customers.db")
-    import_customers(folder / "crm.csv", store, key=("customer_id",))
-    store.close()
-    return f"{{ kind: embedded, key: customer_id, path: {folder / 'customers.db'} }}"
-
-
 def in_postgres(dsn: str) -> str:
     """A source with the customers in a table; the DSN is an environment variable's, as a secret's has to be."""
     os.environ["CRM_DSN"] = dsn
     asyncio.run(fill_table(dsn, "customers", dict(customers(CUSTOMERS))))
-    query = f"SELECT id, {', '.join(FIELDS)} FROM customers WHERE id IN :keys"  # noqa: S608 - made of constants
-    return f'{{ kind: sql, key: customer_id, url: "${{CRM_DSN}}", query: "{query}", cache: null }}'
+    return f'{{ kind: sql, key: customer_id, url: "${{CRM_DSN}}", query: "{QUERY}", cache: null }}'
 
 
 def surroundings(graph: str, subjects: Sequence[Subject], stack: ExitStack) -> Around:
     """What the subjects need around them."""
     folder, kinds = Path(stack.enter_context(tempfile.TemporaryDirectory())), {it.source for it in subjects}
-    (folder / "cookies").write_text("\n".join(map(signed_cookie, range(CUSTOMERS))))
+    (folder / "cookies").write_text("\n".join(signed_cookie(f"cust-{number}", KEY) for number in range(CUSTOMERS)))
     sources = {}
     if "embedded" in kinds:
-        sources["embedded"] = embedded(folder)
+        sources["embedded"] = f"{{ kind: embedded, key: customer_id, path: {store(folder)} }}"
     if "PostgreSQL" in kinds:
         sources["PostgreSQL"] = in_postgres(stack.enter_context(postgres()))
     return Around(graph, folder / "cookies", sources)
