@@ -5,9 +5,10 @@ import os
 import pytest
 from hypothesis import settings
 
-# Half of hypothesis's own number, so that all tests end in a quarter of an hour; PIXELTWIN_EXAMPLES=1000 is surer.
-settings.register_profile("ours", max_examples=int(os.environ.get("PIXELTWIN_EXAMPLES", "50")))
-settings.load_profile("ours")
+# Fewer for whoever is in a hurry, or more to be surer, than the hundred that hypothesis tries by itself.
+if examples := os.environ.get("PIXELTWIN_EXAMPLES"):
+    settings.register_profile("asked", max_examples=int(examples))
+    settings.load_profile("asked")
 
 # Where the environment keeps Python from remembering what it compiled, most of every start would be compiling again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
