@@ -28,7 +28,7 @@ class Window:
 
 
 class Sampler:
-    """A processor of structlog. Messages are constants of the code, but for a config's warnings: all of them are told."""
+    """A processor of structlog. Messages are constants of the code; a config's warnings are not, and are all told."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
