@@ -22,7 +22,6 @@ from pixeltwin.config import Config
 from pixeltwin.gateway import Gateway
 from pixeltwin.pixel.stamp import MARK
 from pixeltwin.proxy.embedded import Embedded
-from pixeltwin.proxy.lanes import LANES, Lane
 from pixeltwin.telemetry import HITS
 
 CONFIG = """
@@ -38,6 +37,9 @@ MADE_UP = re.compile(rf"{MARK}[0-9a-f]{{32}}|fb\.\d\.NOW\.\d+")  # ids that nobo
 PATIENCE = 3.0  # seconds; a stream that is not answered is silent for so long
 NOW = time.time_ns() // 1_000_000
 
+WITHIN = "fast, within mitmproxy"  # as mitmdump and TLS have it
+OURS = ("fast", "flows", WITHIN)
+EVERY_LANE = ("native", *OURS)
 Sent = tuple[bytes, int]  # what a connection sends, and how many answers it waits for at most
 
 
@@ -163,13 +165,15 @@ def counted() -> Counter[tuple[str, ...]]:
 
 
 @asynccontextmanager
-async def serving(lane: Lane, folder: Path, server: str = "") -> AsyncIterator[tuple[int, Gateway]]:
+async def serving(lane: str, folder: Path, server: str = "") -> AsyncIterator[tuple[int, Gateway]]:
     """A gateway's port with connections in that lane."""
     port = free_port()
     text = CONFIG.format(port=port, pixel=PIXEL, server=server)
     config = Config.from_text(text, base=folder, env={"SECRET": SECRET})
     gateway = Gateway(config, relay="background", senders=False)  # records stay as they were decided
-    door = Embedded(gateway, lane)
+    door = Embedded(gateway, "fast" if lane == WITHIN else lane)
+    if lane == WITHIN:
+        door._master.addons.get("lanes").kind = lane
     await gateway.open()
     running = asyncio.create_task(door.run())
     await door.opened()
@@ -180,7 +184,7 @@ async def serving(lane: Lane, folder: Path, server: str = "") -> AsyncIterator[t
         await running
 
 
-async def outcome(lane: Lane, streams: Sequence[Sent], folder: Path) -> tuple[list[str], list[str], Counter[Any]]:
+async def outcome(lane: str, streams: Sequence[Sent], folder: Path) -> tuple[list[str], list[str], Counter[Any]]:
     """What a gateway of that lane answered, what it decided, and what it counted."""
     before = counted()
     async with serving(lane, folder) as (port, gateway):
@@ -192,9 +196,9 @@ async def outcome(lane: Lane, streams: Sequence[Sent], folder: Path) -> tuple[li
 
 def check(streams: Mapping[str, Sent], folder: Path) -> None:
     """The three lanes answer each stream alike, decide alike about each hit, and count alike."""
-    expected, *others = [asyncio.run(outcome(lane, list(streams.values()), folder)) for lane in LANES]
+    expected, *others = [asyncio.run(outcome(lane, list(streams.values()), folder)) for lane in EVERY_LANE]
     assert len(expected[1]) > 15
-    for lane, found in zip(LANES[1:], others, strict=True):
+    for lane, found in zip(EVERY_LANE[1:], others, strict=True):
         for name, theirs, ours in zip(streams, expected[0], found[0], strict=True):
             assert ours == theirs, f"{lane}: {name}"
         for theirs, ours in zip(expected[1], found[1], strict=True):
@@ -233,8 +237,8 @@ def generated(chance: random.Random) -> bytes:
     return post(path, query.encode(), content_type, *fields)
 
 
-@pytest.mark.parametrize("lane", ["fast", "flows"])
-async def test_a_browser_that_waits_for_a_100_gets_it_and_then_its_answer(tmp_path: Path, lane: Lane) -> None:
+@pytest.mark.parametrize("lane", OURS)
+async def test_a_browser_that_waits_for_a_100_gets_it_and_then_its_answer(tmp_path: Path, lane: str) -> None:
     async with connected(lane, tmp_path) as (reader, writer, _):
         fields = (f"Content-Type: {FORM}", f"Content-Length: {len(FORM_HIT)}", "Expect: 100-continue")
         writer.write(head("POST", "/tr/", *fields))
@@ -243,15 +247,15 @@ async def test_a_browser_that_waits_for_a_100_gets_it_and_then_its_answer(tmp_pa
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK\r\n")
 
 
-@pytest.mark.parametrize("lane", ["fast", "flows"])
-async def test_a_head_that_never_ends_is_refused(tmp_path: Path, lane: Lane) -> None:
+@pytest.mark.parametrize("lane", OURS)
+async def test_a_head_that_never_ends_is_refused(tmp_path: Path, lane: str) -> None:
     async with connected(lane, tmp_path) as (reader, writer, _):
         writer.write(b"GET /tr/ HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
         assert (await reader.read()).startswith(b"HTTP/1.1 431 ")
 
 
-@pytest.mark.parametrize("lane", ["fast", "flows"])
-async def test_the_limits_of_a_reloaded_config_count_for_the_next_connection(tmp_path: Path, lane: Lane) -> None:
+@pytest.mark.parametrize("lane", OURS)
+async def test_the_limits_of_a_reloaded_config_count_for_the_next_connection(tmp_path: Path, lane: str) -> None:
     large = head("GET", f"/tr/?{hit_query(ts=str(NOW))}", "X: " + "x" * (40 << 10))
     async with serving(lane, tmp_path) as (port, gateway):
         assert [status for status, _, _ in await answered(port, (large, 1))] == [200]
@@ -260,8 +264,8 @@ async def test_the_limits_of_a_reloaded_config_count_for_the_next_connection(tmp
         assert [status for status, _, _ in await answered(port, (large, 1))] == [431]
 
 
-@pytest.mark.parametrize("lane", ["fast", "flows"])
-async def test_a_request_that_drips_in_is_ended_after_the_read_timeout(tmp_path: Path, lane: Lane) -> None:
+@pytest.mark.parametrize("lane", OURS)
+async def test_a_request_that_drips_in_is_ended_after_the_read_timeout(tmp_path: Path, lane: str) -> None:
     async with connected(lane, tmp_path, ", limits: { read_timeout: 1s }") as (reader, writer, _):
         began = time.monotonic()
         for byte in b"GET /tr/ HTTP/1.1\r\nHost: px.shop.example\r\n":
@@ -274,8 +278,8 @@ async def test_a_request_that_drips_in_is_ended_after_the_read_timeout(tmp_path:
         assert reader.at_eof()
 
 
-@pytest.mark.parametrize("lane", ["fast", "flows"])
-async def test_a_hit_counts_though_its_browser_has_gone(tmp_path: Path, lane: Lane) -> None:
+@pytest.mark.parametrize("lane", OURS)
+async def test_a_hit_counts_though_its_browser_has_gone(tmp_path: Path, lane: str) -> None:
     async with connected(lane, tmp_path) as (_, writer, gateway):
         with gateway.journal.follow() as records:
             writer.write(hit(eid="gone"))
@@ -283,8 +287,8 @@ async def test_a_hit_counts_though_its_browser_has_gone(tmp_path: Path, lane: La
             assert (await records.get()).event_id == "gone"
 
 
-@pytest.mark.parametrize("lane", ["fast", "flows"])
-async def test_a_browser_that_has_said_its_last_word_is_still_answered(tmp_path: Path, lane: Lane) -> None:
+@pytest.mark.parametrize("lane", OURS)
+async def test_a_browser_that_has_said_its_last_word_is_still_answered(tmp_path: Path, lane: str) -> None:
     async with connected(lane, tmp_path) as (reader, writer, _):
         writer.write(hit())
         writer.write_eof()
@@ -293,7 +297,7 @@ async def test_a_browser_that_has_said_its_last_word_is_still_answered(tmp_path:
 
 @asynccontextmanager
 async def connected(
-    lane: Lane, folder: Path, server: str = ""
+    lane: str, folder: Path, server: str = ""
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Gateway]]:
     """A connection to a gateway of that lane; `server` are more options of its front door."""
     async with serving(lane, folder, server) as (port, gateway):

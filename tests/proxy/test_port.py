@@ -48,6 +48,14 @@ async def answer(port: int, host: str = "127.0.0.1") -> bytes:
         return await reader.readline()
 
 
+async def old_answer(port: int) -> bytes:
+    """What a browser of the nineties gets."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with closing(writer):
+        writer.write(f"GET /tr/?{hit_query()} HTTP/1.0\r\nHost: a.example\r\n\r\n".encode())
+        return await reader.readline()
+
+
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("lane", LANES)
 async def test_hits_are_answered_in_every_lane(lane, shared):
@@ -80,6 +88,15 @@ async def test_an_address_has_only_so_many_connections_at_once(lane):
                 await asyncio.sleep(0.01)
 
 
+async def test_a_connection_that_mitmproxy_goes_on_with_counts_once_until_it_ends():
+    async with served(port := free_port(), server=", limits: { connections_per_address: 1 }"):
+        for _ in range(3):
+            async with asyncio.timeout(10.0):
+                while b" 503 " in (foreign := await old_answer(port)):  # noqa: ASYNC110 the one before has not left yet
+                    await asyncio.sleep(0.01)
+                assert foreign == b"HTTP/1.1 200 OK\r\n"
+
+
 async def test_a_trusted_proxy_may_have_any_number_of_connections():
     options = ", trusted_proxies: [127.0.0.1/32], limits: { connections_per_address: 1 }"
     async with served(port := free_port(), server=options):
@@ -89,7 +106,7 @@ async def test_a_trusted_proxy_may_have_any_number_of_connections():
             opened.close()
 
 
-@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("lane", ["native", "flows"])
 async def test_only_addons_that_have_a_hook_hear_of_it_and_a_fault_in_one_is_its_own(lane):
     heard = []
 
@@ -102,6 +119,17 @@ async def test_only_addons_that_have_a_hook_hear_of_it_and_a_fault_in_one_is_its
         ctx.master.addons.add(Faulty())
         assert await answer(port) == b"HTTP/1.1 200 OK\r\n"
     assert len(heard) == 1
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("first", [b"", f"GET /tr/?{hit_query()} HTTP/1.1\r\nHost: a.example\r\n\r\n".encode()])
+async def test_a_connection_on_which_nothing_happens_is_ended_after_the_read_timeout(lane, first):
+    async with served(port := free_port(), lane, server=", limits: { read_timeout: 1s }"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with closing(writer):
+            writer.write(first)
+            async with asyncio.timeout(10.0):
+                assert (await reader.read()).count(b"HTTP/1.1 200 OK") == bool(first)
 
 
 async def test_a_port_of_ours_alone_is_shared_with_nobody():

@@ -1,8 +1,6 @@
 """How many connections an address has open at once (THREATS T11)."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 
 class Callers:
@@ -11,16 +9,14 @@ class Callers:
     def __init__(self) -> None:
         self._open: Counter[str] = Counter()
 
-    @contextmanager
-    def one_more(self, address: str, most: int | None) -> Iterator[bool]:
-        """Whether the address may have one more connection, which counts until the block ends. None: any number."""
+    def arrives(self, address: str, most: int | None) -> bool:
+        """Whether the address may have one more connection, which counts until it `leaves`. None: any number."""
         if most is not None and self._open[address] >= most:
-            yield False
-            return
+            return False
         self._open[address] += 1
-        try:
-            yield True
-        finally:
-            self._open[address] -= 1
-            if not self._open[address]:
-                del self._open[address]
+        return True
+
+    def leaves(self, address: str) -> None:
+        self._open[address] -= 1
+        if not self._open[address]:
+            del self._open[address]

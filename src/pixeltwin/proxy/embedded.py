@@ -8,8 +8,9 @@ from mitmproxy.addons import core, errorcheck, next_layer, proxyserver
 
 from pixeltwin.config import Config
 from pixeltwin.gateway import Gateway
+from pixeltwin.proxy.conversation import HEADROOM
 from pixeltwin.proxy.front_door import FrontDoor
-from pixeltwin.proxy.lanes import HEADROOM, Lane, Lanes
+from pixeltwin.proxy.lanes import Lane, Lanes
 from pixeltwin.proxy.port import FrontMode, SharedMode
 
 # The mode wants an upstream; the front door answers everything, so nobody connects to this one.

@@ -11,28 +11,27 @@ from mitmproxy.proxy import commands, layer
 from mitmproxy.proxy.layers.http._hooks import HttpRequestHeadersHook, HttpRequestHook, HttpResponseHook
 
 from pixeltwin.proxy import flows
-from pixeltwin.proxy.hit_lane import HitLane
+from pixeltwin.proxy.conversation import Step
+from pixeltwin.proxy.hit_lane import Answering, HitLane
 from pixeltwin.proxy.wire import Head
 
 
 class FlowLane(HitLane):
     """One connection's lane."""
 
-    def _serve(self, head: Head, body: bytes) -> layer.CommandGenerator[None]:
+    def _answer(self, head: Head, body: bytes) -> Answering:
         flow = flows.new_flow(self.context, head, body)
         yield from _heard(HttpRequestHeadersHook(flow))
         yield from _heard(HttpRequestHook(flow))
         if flow.response is None:
             self._front.goes_on(self.context.client)
-            yield from self._hand_back()
-            return
+            return Step(is_foreign=True)
         flow.response.timestamp_start = flow.response.timestamp_end = time.time()
         yield from _heard(HttpResponseHook(flow))
         flow.live = False
-        close = self._front.is_draining or not head.keep_alive
-        if close:
+        if close := self._conversation.closes_next:
             flow.response.headers["connection"] = "close"
-        yield from self._finish(_assembled(flow.response, is_bodiless=head.method == "HEAD"), close=close)
+        return self._conversation.finished(_assembled(flow.response, is_bodiless=head.method == "HEAD"), close=close)
 
 
 def _heard(hook: commands.StartHook) -> layer.CommandGenerator[None]:

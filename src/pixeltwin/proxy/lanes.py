@@ -1,13 +1,13 @@
 """Which connections of reverse mode go which way.
 
-`fast`: hits are answered on the connection. `flows`: so too, and each is a flow that other addons see, save and show.
+`fast`: hits are answered on the connection (`HitLane`, or `HitConnection` on a port of our own). `flows`: so too, and
+each is a flow that other addons see, save and show.
 `native`: mitmproxy's own HTTP layer.
 """
 
 import asyncio
 import time
-from collections.abc import Iterator
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 from weakref import WeakSet
 
 from mitmproxy import ctx
@@ -16,25 +16,31 @@ from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import events, layer, layers, mode_specs, tunnel
 from mitmproxy.proxy.context import Context
 
+from pixeltwin.proxy.conversation import Front
 from pixeltwin.proxy.flow_lane import FlowLane
-from pixeltwin.proxy.hit_lane import Front, Handed, HitLane, Overdue
-from pixeltwin.proxy.wire import RequestReader
+from pixeltwin.proxy.hit_lane import Handed, HitLane
 
 type Lane = Literal["fast", "flows", "native"]
 
 LANES: Final[tuple[Lane, ...]] = ("native", "flows", "fast")
 SWEEP_SECONDS: Final = 1.0
-HEADERS: Final = 32 << 10  # bytes of a head, besides its URL
-HEADROOM: Final = 1 << 20  # bytes; above it a body is answered 413, below it an oversized hit is answered like any
+
+
+class Swept(Protocol):
+    """A connection that may wait only so long."""
+
+    async def sweep(self, latest: float) -> None:
+        """End what has been waiting since before `latest` (monotonic)."""
 
 
 class Lanes:
     """Puts connections of reverse mode into lanes. As an addon, its place is before mitmproxy's own NextLayer."""
 
-    def __init__(self, front: Front, lane: Literal["fast", "flows"]) -> None:
+    def __init__(self, front: Front, kind: Literal["fast", "flows"]) -> None:
+        self.kind: Final = kind
         self._front = front
-        self._kind = FlowLane if lane == "flows" else HitLane
-        self._lanes: WeakSet[HitLane] = WeakSet()
+        self._made = FlowLane if kind == "flows" else HitLane
+        self._open: WeakSet[Swept] = WeakSet()
         self._sweeper: asyncio.Task[None] | None = None
 
     def running(self) -> None:
@@ -49,7 +55,7 @@ class Lanes:
         context, data = nextlayer.context, nextlayer.data_client()
         is_new = len(context.layers) == 1 and isinstance(context.layers[0], layers.modes.ReverseProxy)
         if is_new and data and nextlayer.layer is None and not isinstance(nextlayer, Handed):
-            nextlayer.layer = self._behind_tls(context) if starts_like_tls_record(data) else self.lane(context)
+            nextlayer.layer = self._behind_tls(context) if starts_like_tls_record(data) else self._lane(context)
 
     def _behind_tls(self, context: Context) -> layer.Layer:
         """As mitmproxy stacks TLS itself: the server's layer is for what may be handed back."""
@@ -57,16 +63,17 @@ class Lanes:
         if isinstance(mode := context.client.proxy_mode, mode_specs.ReverseMode) and mode.scheme == "https":
             stack /= layers.ServerTLSLayer(context)
         stack /= layers.ClientTLSLayer(context)
-        stack /= self.lane(context)
+        stack /= self._lane(context)
         return stack[0]
 
-    def lane(self, context: Context) -> HitLane:
+    def watch(self, connection: Swept) -> None:
+        """Sweep this connection too, while there is one."""
+        self._open.add(connection)
+
+    def _lane(self, context: Context) -> HitLane:
         """A lane for one more connection."""
-        limits = self._front.limits
-        largest = max(limits.body, limits.ingest_body)
-        reader = RequestReader(max_head=limits.url + HEADERS, max_body=largest + HEADROOM)
-        lane = self._kind(context, self._front, reader, self._deliver)
-        self._lanes.add(lane)
+        lane = self._made(context, self._front, self._deliver)
+        self.watch(lane)
         return lane
 
     async def _deliver(self, client: Client, event: events.Event) -> None:
@@ -79,10 +86,5 @@ class Lanes:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             latest = time.monotonic() - self._front.limits.read_timeout
-            for lane in self._overdue(latest):
-                await self._deliver(lane.context.client, Overdue())
-
-    def _overdue(self, latest: float) -> Iterator[HitLane]:
-        for lane in list(self._lanes):
-            if lane.unread_since is not None and lane.unread_since < latest:
-                yield lane
+            for connection in list(self._open):
+                await connection.sweep(latest)

@@ -1,7 +1,7 @@
 """The port of `pixeltwin run`: mitmproxy's reverse mode, without what nobody here waits for.
 
-A connection is in its lane from its first byte on, and only addons that have a hook hear of it: mitmproxy asks its
-addons for the lane, and each of them at every hook. Not documented API: tests/proxy guard it.
+In the lane `fast` a connection is mitmproxy's from its first foreign byte on, else from its first one; of what happens
+to it those addons hear that have a hook for it. Not documented API: tests/proxy guard it.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ from mitmproxy_rs.wireguard import WireGuardServer
 from pixeltwin.pixel.answer import BUSY
 from pixeltwin.proxy.callers import Callers
 from pixeltwin.proxy.front_door import FrontDoor
+from pixeltwin.proxy.hit_connection import HitConnection
+from pixeltwin.proxy.lanes import Lanes
 from pixeltwin.proxy.wire import answer_bytes
 from pixeltwin.telemetry import REFUSED_CONNECTIONS
 
@@ -50,11 +52,13 @@ class FrontInstance[M: FrontMode](mode_servers.AsyncioServerInstance[M]):
     callers: ClassVar[Callers] = Callers()
 
     def make_top_layer(self, context: Context) -> Layer:
-        """The lane, above what mitmproxy wants to see below it when the lane hands a connection over to it."""
-        reverse = layers.modes.ReverseProxy(context)
-        context.server.address = self.mode.address
-        lanes = ctx.master.addons.get("lanes")
-        return lanes.lane(context) if lanes else reverse
+        return layers.modes.ReverseProxy(context)
+
+    async def listen(self, host: str, port: int) -> list[asyncio.Server | UdpServer | WireGuardServer]:
+        lanes: Lanes | None = ctx.master.addons.get("lanes")
+        made = self._hit_connection if lanes and lanes.kind == "fast" else self._stream
+        loop = asyncio.get_running_loop()
+        return [await loop.create_server(made, host, port, reuse_port=self.is_shared, backlog=BACKLOG)]
 
     async def handle_stream(
         self, reader: asyncio.StreamReader | Stream, writer: asyncio.StreamWriter | Stream | None = None
@@ -62,13 +66,15 @@ class FrontInstance[M: FrontMode](mode_servers.AsyncioServerInstance[M]):
         assert isinstance(writer, asyncio.StreamWriter)  # noqa: S101 only UDP's is none
         door: FrontDoor = ctx.master.addons.get("frontdoor")
         address = writer.get_extra_info("peername")[0]
-        with self.callers.one_more(address, door.most_connections(address)) as may_stay:
-            if may_stay:
-                await self._serve(reader, writer)
-            else:
-                REFUSED_CONNECTIONS.inc()
-                writer.write(answer_bytes(BUSY, close=True))
-                writer.close()
+        if not self.callers.arrives(address, door.most_connections(address)):
+            REFUSED_CONNECTIONS.inc()
+            writer.write(answer_bytes(BUSY, close=True))
+            writer.close()
+            return
+        try:
+            await self._serve(reader, writer)
+        finally:
+            self.callers.leaves(address)
 
     async def _serve(self, reader: asyncio.StreamReader | Stream, writer: asyncio.StreamWriter) -> None:
         handler = FrontHandler(ctx.master, reader, writer, ctx.options, self.mode)  # type: ignore[no-untyped-call]
@@ -76,9 +82,17 @@ class FrontInstance[M: FrontMode](mode_servers.AsyncioServerInstance[M]):
         with self.manager.register_connection(handler.client.id, handler):
             await handler.handle_client()
 
-    async def listen(self, host: str, port: int) -> list[asyncio.Server | UdpServer | WireGuardServer]:
-        server = asyncio.start_server(self.handle_stream, host, port, reuse_port=self.is_shared, backlog=BACKLOG)
-        return [await server]
+    def _hit_connection(self) -> HitConnection:
+        addons = ctx.master.addons
+        connection = HitConnection(addons.get("frontdoor"), self.callers, self._stream)
+        addons.get("lanes").watch(connection)
+        return connection
+
+    def _stream(self, received: bytes = b"") -> asyncio.StreamReaderProtocol:
+        """A connection that is mitmproxy's, of which this has been received before."""
+        reader = asyncio.StreamReader()
+        reader.feed_data(received)
+        return asyncio.StreamReaderProtocol(reader, self.handle_stream)
 
 
 class OwnInstance(FrontInstance[FrontMode]):

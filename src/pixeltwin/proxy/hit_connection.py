@@ -1,0 +1,116 @@
+"""A connection to the port of `pixeltwin run`: hits are read and answered on the socket, without mitmproxy's layers.
+
+A connection with anything but plain HTTP/1.1, such as TLS, is handed to mitmproxy, from the first byte of that request
+on, and is its own from then on.
+
+bytes ─ Conversation ─ front.answer ─ (the outbox has committed) ─► bytes
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import cast
+
+from pixeltwin.pixel.answer import BUSY
+from pixeltwin.pixel.request import HitRequest
+from pixeltwin.proxy.callers import Callers
+from pixeltwin.proxy.conversation import Conversation, Step
+from pixeltwin.proxy.front_door import FrontDoor
+from pixeltwin.proxy.wire import answer_bytes, request_of
+from pixeltwin.telemetry import REFUSED_CONNECTIONS
+
+
+class HitConnection(asyncio.Protocol):
+    """One connection. `streamed` makes what mitmproxy goes on with, of what it is to read first."""
+
+    def __init__(
+        self, front: FrontDoor, callers: Callers, streamed: Callable[[bytes], asyncio.StreamReaderProtocol]
+    ) -> None:
+        self._front = front
+        self._callers = callers
+        self._streamed = streamed
+        self._conversation = Conversation(front)
+        self._answering: asyncio.Task[None] | None = None
+        self._active_at = time.monotonic()
+        self._full: asyncio.Event | None = None  # while the browser does not read its answers: set when it goes on
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._peer: str = transport.get_extra_info("peername")[0]
+        self._is_counted = self._callers.arrives(self._peer, self._front.most_connections(self._peer))
+        if not self._is_counted:
+            REFUSED_CONNECTIONS.inc()
+            self._do(Step(answer_bytes(BUSY, close=True), closes=True))
+
+    def data_received(self, data: bytes) -> None:
+        self._active_at = time.monotonic()
+        self._do(self._conversation.receive(data))
+
+    def eof_received(self) -> bool:
+        self._do(self._conversation.ended())
+        return True  # the transport stays open until the answer has been sent
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._leave()
+        if self._full:
+            self._full.set()
+
+    def pause_writing(self) -> None:
+        """The browser does not read its answers: neither is it read any further."""
+        self._transport.pause_reading()
+        self._full = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        self._transport.resume_reading()
+        if self._full:
+            self._full.set()
+            self._full = None
+
+    async def sweep(self, latest: float) -> None:
+        """End what has been waiting since before `latest` (monotonic): for a reader or the rest of a request."""
+        since = self._conversation.unread_since
+        if since is not None and since < latest:
+            self._do(self._conversation.overdue())
+        elif self._active_at < latest and (self._full or self._transport.is_closing()):
+            self._transport.abort()
+        elif self._active_at < latest and not self._conversation.is_answering:
+            self._do(self._conversation.ended())
+
+    def _do(self, step: Step) -> None:
+        """What the conversation says."""
+        if self._transport.is_closing():
+            return
+        if step.send:
+            self._transport.write(step.send)
+        if step.asked:
+            answering = self._answer(request_of(*step.asked, self._peer))
+            self._answering = asyncio.get_running_loop().create_task(answering)
+        elif step.is_foreign:
+            self._hand_on()
+        elif step.closes:
+            self._transport.close()
+
+    async def _answer(self, request: HitRequest) -> None:
+        """Answer the request.
+
+        Hits that arrive in one turn of the loop are read first and then decided about, one after the other: of many
+        connections each costs a tenth less where the processor's caches hold one step's code at a time.
+        """
+        await asyncio.sleep(0)
+        answer = await self._front.answer(request)
+        if self._full:
+            await self._full.wait()
+        self._active_at = time.monotonic()
+        self._do(self._conversation.answered(answer))
+
+    def _hand_on(self) -> None:
+        """Let mitmproxy take the connection, as if nothing had been sent before this request."""
+        self._leave()
+        protocol = self._streamed(self._conversation.unread())
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+
+    def _leave(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self._callers.leaves(self._peer)
