@@ -3,16 +3,16 @@
     uv run --group dev python tests/benchmarks/bench_delivery.py
 
 Hits come as visitors do, at random (Poisson) and whether or not earlier ones were answered; a hit's time counts from
-when it was due. Meta is a stub of this machine that answers after 80 ms. `run` is `pixeltwin run` as it is deployed,
-durable, with the browser's copies relayed from the same process. `gateway` is a process that is handed the hits without
-HTTP, for rates beyond the proxy's. `direct` posts each event by itself, with nothing between; it runs right after, and
-the ratio is to it. CPU is that of the gateway's process, of `gateway` with making the hits: on a machine that others
-use too, times tell how much of it we got, CPU what a hit costs. What has not arrived after half a minute is late.
-Reports, asserts nothing; some five minutes.
+when it was due. Meta is a stub of this machine that answers after 80 ms. `pixeltwin` is `pixeltwin run` as it is
+deployed, durable, a front process for each core; it relays the browser's copies in the `background`, or the `browser`
+brings them to Meta. `direct` posts each event by itself, with nothing between; it runs right after, and the ratio is to
+it. CPU is that of the gateway's processes: on a machine that others use too, times tell how much of it we got, CPU what
+a hit costs; visitors and Meta have to live on the same cores. What has not arrived after half a minute is late.
+Reports, asserts nothing; some three minutes.
 """
 
+import argparse
 import asyncio
-import json
 import os
 import random
 import socket
@@ -20,7 +20,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,17 +33,15 @@ import orjson
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.benchmarks.bench_lanes import cpu_seconds
-from tests.factories import PIXEL, UA, hit_query, request
+from tests.factories import PIXEL, UA, hit_query
 from tests.processes import BIN, free_port, started, until, write_config
-
-from pixeltwin.config import Config
-from pixeltwin.gateway.gateway import Gateway
 
 META_SECONDS: Final = 0.08  # Graph's usual round trip
 CONNECTIONS: Final = 64
+HEAD: Final = f"HTTP/1.1\r\nHost: px.shop.example\r\nUser-Agent: {UA}\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n"
 PATIENCE: Final = 30.0  # seconds for what is late
 
-type Send = Callable[[str], Awaitable[object]]
+type Message = Callable[[str], bytes]  # what asks about an event of that id
 type Times = dict[str, float]  # by event id, in seconds of the machine's monotonic clock
 
 
@@ -92,94 +91,104 @@ class Visits:
     due: Times = field(default_factory=dict)
     answered: Times = field(default_factory=dict)
 
-    async def send(self, send: Send, event_id: str, at: float) -> None:
-        self.due[event_id] = at
-        await send(event_id)
-        self.answered[event_id] = time.monotonic()
+
+class Connection(asyncio.Protocol):
+    """A keep-alive connection that asks one thing at a time. Without tasks, as the machine is to be the gateway's."""
+
+    def __init__(self, crowd: "Crowd") -> None:
+        self._crowd = crowd
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._crowd.is_free(self)
+
+    def ask(self, event_id: str, message: bytes) -> None:
+        self.event_id, self._answer = event_id, b""
+        self._transport.write(message)
+
+    def data_received(self, data: bytes) -> None:
+        self._answer += data
+        head, end, body = self._answer.partition(b"\r\n\r\n")
+        if end and len(body) >= length_of(head):
+            assert head.startswith(b"HTTP/1.1 200"), head
+            self._crowd.visits.answered[self.event_id] = time.monotonic()
+            self._crowd.is_free(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._crowd.has_gone(self)
+
+    def close(self) -> None:
+        self._transport.close()
 
 
-async def visit(send: Send, rate: float, seconds: float, name: str) -> Visits:
-    """Send at random moments, `rate` a second. Whoever waits too long goes away."""
-    visits = Visits()
+class Crowd:
+    """Visitors of a port: a hit waits for a free connection."""
+
+    def __init__(self, port: int, message: Message) -> None:
+        self.visits = Visits()
+        self._port, self._message = port, message
+        self._waiting = deque[str]()
+        self._free: list[Connection] = []
+
+    async def open(self) -> None:
+        await asyncio.get_running_loop().create_connection(lambda: Connection(self), "127.0.0.1", self._port)
+
+    def come(self, event_id: str, at: float) -> None:
+        self.visits.due[event_id] = at
+        self._waiting.append(event_id)
+        self._send()
+
+    def is_free(self, connection: Connection) -> None:
+        self._free.append(connection)
+        self._send()
+
+    def has_gone(self, connection: Connection) -> None:
+        """The other side closes what it has not heard of for a while."""
+        if connection in self._free:
+            self._free.remove(connection)
+            self._opening = asyncio.ensure_future(self.open())
+
+    def leave(self) -> None:
+        free, self._free = self._free, []
+        for connection in free:
+            connection.close()
+
+    def _send(self) -> None:
+        while self._waiting and self._free:
+            event_id = self._waiting.popleft()
+            self._free.pop().ask(event_id, self._message(event_id))
+
+
+async def visit(port: int, message: Message, rate: float, seconds: float, name: str) -> Visits:
+    """Send at random moments, `rate` a second. What is not answered is left."""
+    crowd = Crowd(port, message)
+    for _ in range(CONNECTIONS):
+        await crowd.open()
     chance, at = random.Random(name), time.monotonic()  # noqa: S311 - visitors are no secret
     end = at + seconds
-    hits = []
     while (at := at + chance.expovariate(rate)) < end:
-        await asyncio.sleep(at - time.monotonic())
-        hits.append(asyncio.ensure_future(visits.send(send, f"{name}-{len(hits)}", at)))
-    _, waiting = await asyncio.wait(hits, timeout=PATIENCE)
-    for hit in waiting:
-        hit.cancel()
-    return visits
+        if (early := at - time.monotonic()) > 0:
+            await asyncio.sleep(early)
+        crowd.come(f"{name}-{len(crowd.visits.due)}", at)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while len(crowd.visits.answered) < len(crowd.visits.due):  # noqa: ASYNC110 the last answer rings no bell
+                await asyncio.sleep(0.05)
+    crowd.leave()
+    return crowd.visits
 
 
-class Connections:
-    """Keep-alive connections to a port; a message waits for a free one."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._free: asyncio.LifoQueue[Any] = asyncio.LifoQueue()
-        for _ in range(CONNECTIONS):
-            self._free.put_nowait(None)
-
-    async def ask(self, message: bytes) -> None:
-        used = await self._free.get()
-        try:
-            await self._ask(message, used or await self._open())
-        except (asyncio.IncompleteReadError, ConnectionError):
-            await self._ask(message, await self._open())  # the other side had closed it just then
-
-    async def _open(self) -> Any:
-        return await asyncio.open_connection("127.0.0.1", self._port)
-
-    async def _ask(self, message: bytes, connection: Any) -> None:
-        reader, writer = connection
-        writer.write(message)
-        head = await reader.readuntil(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200"), head
-        await reader.readexactly(length_of(head))
-        self._free.put_nowait((reader, writer))
-
-
-def query_of(event_id: str) -> str:
-    """A hit of now, with a purchase's data."""
+def hit(event_id: str) -> bytes:
+    """A hit of now, with a purchase's data, to a gateway's front door."""
     now = time.time_ns() // 1_000_000
-    return hit_query("AddToCart", eid=event_id, ts=str(now), it=str(now - 9000), cd_value="129.9", cd_currency="EUR")
+    query = hit_query("AddToCart", eid=event_id, ts=str(now), it=str(now - 9000), cd_value="129.9", cd_currency="EUR")
+    return f"GET /tr/?{query} {HEAD}".encode()
 
 
-def as_visitor(port: int) -> Send:
-    """To a gateway's front door."""
-    connections = Connections(port)
-    head = f"HTTP/1.1\r\nHost: px.shop.example\r\nUser-Agent: {UA}\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n"
-    return lambda event_id: connections.ask(f"GET /tr/?{query_of(event_id)} {head}".encode())
-
-
-def as_server(port: int) -> Send:
-    """To Meta, one event a post."""
-    connections = Connections(port)
-
-    def post(event_id: str) -> Awaitable[None]:
-        body = orjson.dumps({"data": [{"event_id": event_id, "event_name": "AddToCart", "padding": "x" * 1000}]})
-        head = b"POST /v26.0/%s/events HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (PIXEL.encode(), len(body))
-        return connections.ask(head + body)
-
-    return post
-
-
-async def within(config: Config, rate: float, seconds: float, name: str) -> tuple[Visits, float]:
-    """Hand hits to a gateway of this process, and wait until it has nothing left; the hits, and the CPU."""
-    opened = Gateway(config, relay="background")
-    await opened.open()
-    began = time.process_time()
-    visits = await visit(
-        lambda event_id: opened.handle(request(query_of(event_id), received_at=time.time())), rate, seconds, name
-    )
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and any(it.ready + it.leased for it in (await opened.stats()).values()):  # noqa: ASYNC110 an empty outbox rings no bell
-        await asyncio.sleep(0.2)
-    took = time.process_time() - began
-    await opened.close()
-    return visits, took
+def post(event_id: str) -> bytes:
+    """An event to Meta, by itself."""
+    body = orjson.dumps({"data": [{"event_id": event_id, "event_name": "AddToCart", "padding": "x" * 1000}]})
+    return b"POST /v26.0/%s/events HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % (PIXEL.encode(), len(body)) + body
 
 
 # Measuring
@@ -228,72 +237,60 @@ def listens(port: int) -> bool:
     return False
 
 
-def through_run(folder: Path, meta: str, rate: float, seconds: float, name: str) -> Side:
-    port = free_port()
-    command = (BIN / "pixeltwin", "run", "-c", write_config(folder, meta, port=port))
-    with started(*command, log=folder / "gateway.log") as process:
-        assert until(lambda: listens(port), patience=2 * PATIENCE), process.output()
-        asyncio.run(visit(as_visitor(port), 20, 1, f"warm-{name}"))
+def through_run(folder: Path, meta: str, relay: str, rate: float, seconds: float, name: str) -> Side:
+    port, admin = free_port(), free_port()
+    config = write_config(folder, meta, port=port, admin=admin, pixel=f", relay: {relay}")
+    command = (BIN / "pixeltwin", "run", "-c", config)
+    env = {"PYTHONDONTWRITEBYTECODE": "", "PIXELTWIN_WORKERS": ""}  # as many as there are cores
+    with started(*command, log=folder / "gateway.log", port=admin, patience=2 * PATIENCE, env=env) as process:
+        assert until(lambda: listens(port), patience=PATIENCE), process.output()
+        asyncio.run(visit(port, hit, 100, 2, f"warm-{name}"))
         began = cpu_seconds(process)
-        side = judged(asyncio.run(visit(as_visitor(port), rate, seconds, name)), meta)
+        side = judged(asyncio.run(visit(port, hit, rate, seconds, name)), meta)
         return replace(side, cpu=cpu_seconds(process) - began)
-
-
-def through_gateway(folder: Path, meta: str, rate: float, seconds: float, name: str) -> Side:
-    config, out = write_config(folder, meta), folder / "due.json"
-    command = (sys.executable, __file__, "within", config, str(rate), str(seconds), name, out)
-    with started(*command, log=folder / "within.log") as process:
-        assert process.popen.wait(seconds + 5 * PATIENCE) == 0, process.output()
-    due, answered, cpu = json.loads(out.read_text())
-    return replace(judged(Visits(due, answered), meta), cpu=cpu)
 
 
 def directly(meta: str, rate: float, seconds: float, name: str) -> Side:
     port = int(meta.rpartition(":")[2])
-    return judged(asyncio.run(visit(as_server(port), rate, seconds, name)), meta)
+    return judged(asyncio.run(visit(port, post, rate, seconds, name)), meta)
 
 
+# who brings the browser's copy to Meta, hits a second, and for how many seconds
 ROWS: Final = (
-    ("run", through_run, 20, 20.0),
-    ("run", through_run, 200, 10.0),
-    ("run", through_run, 1000, 5.0),
-    ("run", through_run, 2000, 5.0),
-    ("gateway", through_gateway, 2000, 5.0),
+    ("background", 20, 20.0),
+    ("background", 200, 10.0),
+    ("background", 1000, 10.0),
+    ("background", 2000, 10.0),
+    ("browser", 1000, 10.0),
+    ("browser", 2000, 10.0),
 )
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     print(f"load average at the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     columns = " arrived   late   p50 ms   p99 ms"
-    print(f"{'':16}{'answered':^16}    {'pixeltwin':^{len(columns)}}    {'direct':^{len(columns)}}")
-    print(f"hits/s  path       p50     p99    {columns}    {columns}      p50      p99  CPU a hit")
+    print(f"{'':20}{'answered':^16}    {'pixeltwin':^{len(columns)}}    {'direct':^{len(columns)}}")
+    print(f"hits/s  copy           p50     p99    {columns}    {columns}      p50      p99  CPU a hit")
     port = free_port()
     with tempfile.TemporaryDirectory() as home:
         log = Path(home) / "stub.log"
         with started(sys.executable, __file__, "stub", str(port), log=log, port=port):
             meta = f"http://127.0.0.1:{port}"
-            for number, (path, through, rate, seconds) in enumerate(ROWS):
+            for number, (relay, rate, seconds) in enumerate(ROWS):
                 (folder := Path(home) / str(number)).mkdir()
-                side = through(folder, meta, rate, seconds, f"{number}-twin")
+                side = through_run(folder, meta, relay, rate, seconds, f"{number}-twin")
                 beside = directly(meta, rate, seconds, f"{number}-direct")
-                ratios = " ".join(
-                    f"{percentile(side.waits, at) / percentile(beside.waits, at):6.1f} x" for at in (50, 99)
-                )
+                ratios = [percentile(side.waits, at) / percentile(beside.waits, at) for at in (50, 99)]
                 answers = " ".join(f"{percentile(side.answers, at) * 1000:>7.1f}" for at in (50, 99))
                 cpu = side.cpu / len(side.waits) * 1000
-                print(
-                    f"{rate:>6,}  {path:<8}{answers}    {side}    {beside}  {' '.join(ratios)} {cpu:>7.2f} ms",
-                    flush=True,
-                )
+                shown = f"{ratios[0]:6.2f}x {ratios[1]:6.2f}x {cpu:>7.2f} ms"
+                print(f"{rate:>6,}  {relay:<12}{answers}    {side}    {beside}  {shown}", flush=True)
 
 
 if __name__ == "__main__":
     match sys.argv[1:]:
         case ["stub", port]:
             asyncio.run(stub(int(port)))
-        case ["within", config, rate, seconds, name, out]:
-            read = Config.from_text(Path(config).read_text(), base=Path(config).parent, env=os.environ)
-            visits, cpu = asyncio.run(within(read, float(rate), float(seconds), name))
-            Path(out).write_text(json.dumps((visits.due, visits.answered, cpu)))
         case _:
             main()
