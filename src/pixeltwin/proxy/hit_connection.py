@@ -7,6 +7,7 @@ bytes ─ Conversation ─ front.answer ─ (the outbox has committed) ─► by
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import cast
@@ -106,6 +107,7 @@ class HitConnection(asyncio.Protocol):
     def _hand_on(self) -> None:
         """Let mitmproxy take the connection, as if nothing had been sent before this request."""
         self._leave()
+        self._active_at = math.inf  # no sweep ends what is mitmproxy's
         protocol = self._streamed(self._conversation.unread())
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
