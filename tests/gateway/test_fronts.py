@@ -122,7 +122,8 @@ async def test_what_is_said_in_one_turn_is_heard_together():
 
 async def test_whoever_waits_for_a_back_that_goes_hears_of_it_at_once():
     ours, theirs = socket.socketpair()
-    behind = Behind()
+    told = []
+    behind = Behind(lambda: told.append("gone"))
     await behind.connect(ours)
     asked = asyncio.create_task(behind.append([]))
     await asyncio.sleep(0)
@@ -131,13 +132,25 @@ async def test_whoever_waits_for_a_back_that_goes_hears_of_it_at_once():
         await asyncio.wait_for(asked, 2)
     with pytest.raises(OSError, match="gone"):
         await asyncio.wait_for(behind.append([]), 2)
+    assert told == ["gone"]
     assert await behind.next_config() is None
     behind.close()
 
 
+async def test_who_lets_go_of_the_back_is_not_told_that_it_has_gone():
+    ours, theirs = socket.socketpair()
+    told = []
+    behind = Behind(lambda: told.append("gone"))
+    await behind.connect(ours)
+    behind.close()
+    assert await behind.next_config() is None
+    assert told == []
+    theirs.close()
+
+
 async def test_records_are_lost_by_number_when_the_back_lags_and_take_no_memory():
     ours, theirs = socket.socketpair()  # which nobody reads
-    behind = Behind()
+    behind = Behind(lambda: None)
     await behind.connect(ours)
     lost = REGISTRY.get_sample_value("pixeltwin_front_records_lost_total")
     large = record(hit=[("a", "b" * 50_000)])

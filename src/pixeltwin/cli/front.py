@@ -1,9 +1,10 @@
 """A front process, which `pixeltwin run --workers` starts: `python -m pixeltwin.cli.front LANE SOCKET TABLE`."""
 
 import asyncio
+import os
 import signal
 import socket
-from typing import cast
+from typing import NoReturn, cast
 
 import typer
 
@@ -13,13 +14,13 @@ from pixeltwin.gateway.front import Behind, Front
 from pixeltwin.gateway.throttle import Cells
 from pixeltwin.proxy.embedded import Embedded
 from pixeltwin.proxy.lanes import Lane
-from pixeltwin.telemetry import configure_logging
+from pixeltwin.telemetry import configure_logging, log
 
 
 async def run_front(lane: Lane, ours: socket.socket, cells: Cells) -> int:
     """Take hits until the back says that it is enough, or has gone, or SIGTERM does."""
     configure_logging()
-    behind = Behind()
+    behind = Behind(_end_at_once)
     await behind.connect(ours)
     config = await behind.next_config()
     if config is None:
@@ -33,6 +34,12 @@ async def run_front(lane: Lane, ours: socket.socket, cells: Cells) -> int:
     if following.done():
         following.result()
     return 0
+
+
+def _end_at_once() -> NoReturn:
+    """As if we had been killed with the process behind us: browsers get no answer to what it may not have kept."""
+    log.error("the process behind this front has gone")
+    os._exit(1)
 
 
 async def _follow(behind: Behind, gateway: Front, server: Embedded) -> None:

@@ -6,7 +6,7 @@ It has no outbox, no senders, no sources and no records of its own.
 import asyncio
 import itertools
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,9 +49,15 @@ class Front(Gateway):
 
 
 class Behind:
-    """The back, as its front knows it: keeps items as an outbox does, follows answers, says what config counts."""
+    """The back, as its front knows it: keeps items as an outbox does, follows answers, says what config counts.
 
-    def __init__(self) -> None:
+    `gone` is called when it has ended before us. What it was asked to keep may be lost: no browser may be told anything
+    else, so nothing must be answered any more.
+    """
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        self._gone = gone
+        self._is_closing = False
         self._link = Link(self._hear, self._lost)
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[Any]] = {}
@@ -102,6 +108,7 @@ class Behind:
         return concerned
 
     def close(self) -> None:
+        self._is_closing = True
         if self._counting:
             self._counting.cancel()
         self._tell_counts()
@@ -146,6 +153,8 @@ class Behind:
             future.set_result(result)
 
     def _lost(self) -> None:
+        if not self._is_closing:
+            self._gone()
         for number in list(self._asked):
             self._answered(number, ConnectionError("the process behind this front has gone"))
         self._configs.put_nowait(())
