@@ -1,13 +1,14 @@
 """Real processes for end-to-end tests: each on a free port of loopback, each ended by the test that began it."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,16 +19,26 @@ BIN = Path(sys.executable).parent
 TOKEN, UID_KEY = "a-token-of-the-test", "a-key-of-the-test"
 PATIENCE = float(os.environ.get("PIXELTWIN_PATIENCE", "20"))  # seconds; more on a machine that has much else to do
 GIVEN: set[int] = set()
+# Below the ports that the system gives to whoever connects, which may be gone between a look and a server's start; for
+# each of the processes that pytest runs tests in others.
+PORTS = 2500
+LOWEST_PORT = 12_000 + PORTS * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 8)
 
 
-def free_port() -> int:
-    """A port that nobody listens on and that was not given away before."""
+def free_port(count: int = 1) -> int:
+    """The first of so many ports in a row that nobody listens on and that were not given away before."""
     while True:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port: int = listener.getsockname()[1]
-        if port not in GIVEN:
-            GIVEN.add(port)
-            return port
+        first = LOWEST_PORT + random.randrange(PORTS - count)  # noqa: S311 - no secret
+        ports = range(first, first + count)
+        if GIVEN.isdisjoint(ports) and all(map(is_free, ports)):
+            GIVEN.update(ports)
+            return first
+
+
+def is_free(port: int) -> bool:
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
 
 
 def until[T](probe: Callable[[], T], *, patience: float = PATIENCE) -> T:

@@ -197,6 +197,27 @@ async def test_a_lease_of_more_than_there_is_room_for_is_cut(kind: ModuleType, t
     await memory.close()
 
 
+async def test_a_browser_that_withdraws_takes_along_whatever_it_has_told_last_and_nothing_else(memory: Memory) -> None:
+    browser, other = browser_key(PIXEL, "fb.1.1795461790000.1"), browser_key(OTHER_PIXEL, "fb.1.1795461790000.1")
+
+    def told(entry: Remembered, by: bytes) -> Remembered:
+        return entry.model_copy(update={"browser": by.hex()})
+
+    mine = {browser: told(ALEX, browser), KEYS[0]: told(ALEX, browser), KEYS[1]: told(bundle("x"), browser)}
+    others = {other: told(ALEX, other), KEYS[2]: told(bundle("y"), other), KEYS[3]: BOB}
+    await memory.remember(mine | others, DAY)
+    assert await memory.withdraw(browser) == 3
+    assert await memory.recall([*mine, *others]) == others
+    assert await memory.withdraw(browser) == 0
+
+
+async def test_an_entry_is_of_the_browser_that_told_it_last(memory: Memory) -> None:
+    first, second = (browser_key(PIXEL, f"fb.1.1795461790000.{number}") for number in (1, 2))
+    for browser in (first, second):
+        await memory.remember({KEYS[0]: ALEX.model_copy(update={"browser": browser.hex()})}, DAY)
+    assert (await memory.withdraw(first), await memory.withdraw(second)) == (0, 1)
+
+
 @pytest.mark.parametrize("key", ["em", "ph", "external_id", "ct"])
 async def test_who_is_forgotten_is_found_no_more_and_the_others_are(memory: Memory, key: str) -> None:
     his = {KEYS[0]: entry(**{key: "his"}, fn="alex"), KEYS[1]: entry(**{key: "his"})}

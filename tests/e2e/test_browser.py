@@ -20,7 +20,7 @@ VISIT = sorted(
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port from which the demo's ports count."""
-    base = free_port()
+    base = free_port(4)
     log = tmp_path_factory.mktemp("demo") / "demo.log"
     with started(BIN / "pixeltwin", "demo", "--port-base", str(base), log=log, port=base) as process:
         yield base
@@ -75,7 +75,7 @@ async def test_the_test_events_page_lists_the_pairs_live(chromium, demo):
 
 @pytest.mark.timeout(60)
 def test_the_demo_checks_itself_in_under_a_minute(tmp_path: Path):
-    check = (BIN / "pixeltwin", "demo", "--check", "--port-base", str(free_port()))
+    check = (BIN / "pixeltwin", "demo", "--check", "--port-base", str(free_port(4)))
     with started(*check, log=tmp_path / "log") as process:
         assert process.popen.wait(60) == 0, process.output()
         assert "accepted and de-duplicated" in process.output()

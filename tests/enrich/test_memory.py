@@ -60,6 +60,9 @@ def visit(order_id: Any = "1001", **fields: Any) -> ServerEvent:
     return event({**DEVICE, **ALEX}, custom_data={"order_id": order_id}, event_source_url=PAGE, **fields)
 
 
+BROWSER = browser_key(PIXEL, FBP)
+
+
 def remembered(user_data: dict[str, Any], **fields: Any) -> Remembered:
     return Remembered.model_validate({"user_data": user_data, **fields})
 
@@ -135,12 +138,12 @@ def test_a_hit_without_hashes_leaves_nothing_to_remember() -> None:
 
 def test_an_external_id_alone_is_remembered_for_its_browser_only() -> None:
     hit = event({"fbp": FBP, "external_id": [ALEX_ID]})
-    assert to_remember(PIXEL, hit, hit) == {browser_key(PIXEL, FBP): remembered({"external_id": [ALEX_ID]})}
+    assert to_remember(PIXEL, hit, hit) == {BROWSER: remembered({"external_id": [ALEX_ID]}, browser=BROWSER.hex())}
 
 
 def test_a_browser_s_entry_holds_nothing_but_hashes() -> None:
     hit = event({**DEVICE, **ALEX, "lead_id": 73, "subscription_id": "s"}, event_source_url=PAGE)
-    assert to_remember(PIXEL, hit, hit) == {browser_key(PIXEL, FBP): remembered(ALEX)}
+    assert to_remember(PIXEL, hit, hit) == {BROWSER: remembered(ALEX, browser=BROWSER.hex())}
 
 
 def test_what_was_recalled_is_not_remembered_as_given() -> None:

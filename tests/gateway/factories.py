@@ -86,7 +86,7 @@ class Line:
         self.config = Config.from_text(text, base=Path(), env=env)
         self.policy, self.relay = policy_of(self.config), relay
         self.outbox, self.journal = MemoryOutbox(self.clock), Journal()
-        self.consents = Consents(self.outbox)
+        self.consents = Consents(self.outbox, lambda: self.twins._store)
         self.twins = Twins(self.config, self.policy, sources or {}, self.journal, store, self.clock)
         self.api, self.tr = Meta(conversions_api.NAME), Meta(pixel_relay.NAME)
         self.ends: list[Outcome] = []

@@ -11,6 +11,7 @@ from .factories import AGENCY, BOTH, FBP, Line
 
 REMEMBER = "identity: { remember: 90d }\n"
 EU = "consent: { eu: { read: [{ cookie: ads, granted: [yes], denied: [no] }], unknown: hold 30m } }\n"
+YES, NO = {"cookie": "ads=yes"}, {"cookie": "ads=no"}
 US = "consent: { us: { read: [gpc], unknown: allow, denied: limit } }\n"
 EM = "1" * 64
 TOLD = {"ud[em]": EM}
@@ -95,6 +96,35 @@ async def test_nothing_is_remembered_or_recalled_without_consent(consent, first,
     assert await emails(shop) == []
 
 
+async def test_a_refusal_takes_back_what_was_remembered_and_a_later_yes_brings_nothing_back():
+    shop = line(REMEMBER + EU)
+    await shop.take("Lead", YES, **TOLD)
+    await shop.events()
+    await shop.take("PageView", NO)
+    await shop.take("PageView", YES)
+    assert await emails(shop) == []
+
+
+async def test_after_a_refusal_its_order_s_later_events_are_not_enriched_by_the_visit():
+    shop = line(REMEMBER + EU)
+    await shop.take("Purchase", YES, **TOLD)
+    await shop.events()
+    await shop.take("PageView", NO)
+    await shop.posted(posted("A-1", client_ip_address="203.0.113.8"))
+    [event] = await shop.events()
+    assert event["user_data"] == {"client_ip_address": "203.0.113.8"}
+    assert "event_source_url" not in event
+
+
+async def test_another_browser_s_refusal_takes_nothing_back():
+    shop = line(REMEMBER + EU)
+    await shop.take("Lead", YES, **TOLD)
+    await shop.events()
+    await shop.take("PageView", NO, fbp="fb.1.1795461790000.2000000001")
+    await shop.take("PageView", YES)
+    assert await emails(shop) == [EM]
+
+
 async def test_a_hit_that_the_page_limited_is_neither_remembered_nor_enriched():
     shop = line()
     await shop.take("Lead", dpo="LDU", **TOLD)
@@ -106,15 +136,15 @@ async def test_a_hit_that_the_page_limited_is_neither_remembered_nor_enriched():
 # A match bundle.
 
 
-def posted(order_id: str, pixel_id: str = PIXEL) -> Draft:
-    """A renewal that the shop's back end posts, with nothing but the order."""
+def posted(order_id: str, pixel_id: str = PIXEL, **user_data: str) -> Draft:
+    """A renewal that the shop's back end posts, with little but the order."""
     event = ServerEvent.model_validate(
         {
             "event_name": "Subscribe",
             "event_time": 1_795_461_800,
             "event_id": f"renewal-{order_id}",
             "action_source": "system_generated",
-            "user_data": {},
+            "user_data": user_data,
             "custom_data": {"order_id": order_id, "value": 5, "currency": "EUR"},
         }
     )

@@ -37,7 +37,7 @@ class Remembered(BaseModel):
     """An entry. Plaintext is in none, as `UserData` takes hashes only, whoever wrote the bytes.
 
     A bundle also has what tells the device in its `user_data`, the page, and country and state of limited data use if
-    the visit was under it.
+    the visit was under it. `browser` is the `browser_key` of the browser that told it last, as hexadecimal text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -46,6 +46,7 @@ class Remembered(BaseModel):
     is_bundle: bool = False
     event_source_url: str | None = None
     limits: tuple[int, int] | None = None
+    browser: str = ""
 
     def as_bytes(self) -> bytes:
         return self.model_dump_json(exclude_defaults=True).encode()
@@ -68,6 +69,9 @@ class Memory(Protocol):
 
         Nothing of them is left in a file's bytes.
         """
+
+    async def withdraw(self, browser: bytes) -> int:
+        """Remove every entry that the browser of this `browser_key` told last; answers how many there were."""
 
     async def close(self) -> None:
         """Let go of the store."""
@@ -110,15 +114,16 @@ def to_remember(pixel_id: str, given: ServerEvent, filled: ServerEvent) -> dict[
     know. A bundle takes the latter, so that it has what the visit's twin had; the rest takes the former, or what was
     recalled would be remembered for ever.
     """
-    hashes = _kept_hashes(given)
-    entry = Remembered(user_data=NOBODY.model_copy(update=hashes))
+    hashes, fbp = _kept_hashes(given), given.user_data.fbp
+    browser = browser_key(pixel_id, fbp) if fbp else b""
+    entry = Remembered(user_data=NOBODY.model_copy(update=hashes), browser=browser.hex())
     entries = {}
-    if hashes and given.user_data.fbp:
-        entries[browser_key(pixel_id, given.user_data.fbp)] = entry
+    if hashes and browser:
+        entries[browser] = entry
     if hashes.keys() - {"external_id"}:
         entries |= {person_key(pixel_id, external_id): entry for external_id in hashes.get("external_id", ())}
     if order_id := order_of(given):
-        entries[order_key(pixel_id, order_id)] = _bundle(filled)
+        entries[order_key(pixel_id, order_id)] = _bundle(filled, browser)
     return entries
 
 
@@ -141,7 +146,7 @@ def merged(old: Remembered, new: Remembered) -> Remembered:
     before, now = _given(old.user_data), _given(new.user_data)
     if _is_another(before, now):
         return new
-    return Remembered(user_data=NOBODY.model_copy(update=before | now))
+    return Remembered(user_data=NOBODY.model_copy(update=before | now), browser=new.browser or old.browser)
 
 
 def updated(stored: bytes | None, new: Remembered) -> bytes | None:
@@ -215,7 +220,7 @@ def _limits(event: ServerEvent, known: Remembered) -> dict[str, Any]:
     }
 
 
-def _bundle(event: ServerEvent) -> Remembered:
+def _bundle(event: ServerEvent, browser: bytes) -> Remembered:
     texts = {key: text for key in DEVICE if (text := _short(getattr(event.user_data, key)))}
     country, state = event.data_processing_options_country or 0, event.data_processing_options_state or 0
     return Remembered(
@@ -223,6 +228,7 @@ def _bundle(event: ServerEvent) -> Remembered:
         is_bundle=True,
         event_source_url=_short(event.event_source_url),
         limits=(country, state) if event.data_processing_options else None,
+        browser=browser.hex(),
     )
 
 

@@ -16,7 +16,7 @@ from pixeltwin.config import Config
 from pixeltwin.consent.verdict import Answer
 from pixeltwin.delivery.journal import Journal, Record, State, Unmade
 from pixeltwin.gateway import counts
-from pixeltwin.gateway.consents import Consents, Said
+from pixeltwin.gateway.consents import Said
 from pixeltwin.gateway.entries import tell_answer
 from pixeltwin.gateway.fronts import STOPPING, Fronts
 from pixeltwin.gateway.gateway import STOP_SECONDS, Gateway
@@ -37,7 +37,6 @@ class Back(Gateway):
     async def open(self) -> None:
         """As any gateway; then the fronts are started. Raises `OSError` also when one does not come to serve."""
         await super().open()
-        self.consents = Consents(self.outbox)
         try:
             await self.fronts.open(self.config)
         except BaseException:

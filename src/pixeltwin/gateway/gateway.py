@@ -84,7 +84,8 @@ class Gateway:
         """Open the outbox and the sources, start the workers. Raises `OSError` when a file cannot be used."""
         try:
             self._outbox = await open_outbox(self.config.outbox, base=self.config.base)
-            self._keeper.use(self._outbox, Consents(self._outbox))
+            self.consents = Consents(self._outbox, lambda: self._line.memory)
+            self._keeper.use(self._outbox, self.consents)
             self._line = await open_line(self.config, self._relay, self._cells, before=self._line)
             self._send()
         except BaseException:

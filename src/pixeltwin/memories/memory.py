@@ -62,6 +62,14 @@ class MemoryInProcess:
             del self._kept[key]
         return len(gone)
 
+    async def withdraw(self, browser: bytes) -> int:
+        self._check_open()
+        known = ((key, unpacked(kept.entry)) for key, kept in self._kept.items())
+        gone = [key for key, entry in known if entry and entry.browser == browser.hex()]
+        for key in gone:
+            del self._kept[key]
+        return len(gone)
+
     async def close(self) -> None:
         self._closed = True
         self._kept.clear()

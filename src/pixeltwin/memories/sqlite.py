@@ -28,6 +28,12 @@ CREATE TABLE IF NOT EXISTS entries (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS entries_until ON entries (until);  -- finds what has expired, and the oldest
 """
+HAS_BROWSER: Final = "SELECT 1 FROM pragma_table_info('entries') WHERE name = 'browser'"
+# An older file's entries name no browser: who withdraws his consent takes along what was told since.
+BROWSER: Final = """
+ALTER TABLE entries ADD COLUMN browser TEXT NOT NULL DEFAULT '';
+CREATE INDEX entries_browser ON entries (browser) WHERE browser <> '';
+"""
 PRAGMAS: Final[Mapping[str, str | int]] = {
     "busy_timeout": 5000,  # milliseconds; `pixeltwin customers forget` may run beside the gateway
     "journal_mode": "wal",
@@ -40,8 +46,8 @@ SELECT: Final = """
 SELECT key, entry, until FROM entries WHERE key IN (SELECT unhex(value) FROM json_each(?)) AND until > ?
 """
 UPSERT: Final = """
-INSERT INTO entries (key, entry, until) VALUES (?, ?, ?)
-ON CONFLICT (key) DO UPDATE SET entry = excluded.entry, until = excluded.until
+INSERT INTO entries (key, entry, until, browser) VALUES (?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET entry = excluded.entry, until = excluded.until, browser = excluded.browser
 """
 EXPIRE: Final = "DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE until <= ? ORDER BY until LIMIT ?)"
 SHRINK: Final = """
@@ -51,6 +57,7 @@ DELETE FROM entries WHERE id IN (
 """
 SCAN: Final = "SELECT id, entry FROM entries WHERE id > ? ORDER BY id LIMIT ?"
 DELETE: Final = "DELETE FROM entries WHERE id = ?"
+WITHDRAW: Final = "DELETE FROM entries WHERE browser = ? AND browser <> ''"
 
 SLACK: Final = 1 / 32  # of an entry's time, by which it may end earlier than if it had been written again
 EXPIRE_AT_ONCE: Final = 1000  # entries, some milliseconds: the lease that comes along waits for it
@@ -91,6 +98,9 @@ class SqliteMemory:
         await asyncio.to_thread(self._store.empty_log)
         return gone
 
+    async def withdraw(self, browser: bytes) -> int:
+        return await asyncio.to_thread(self._store.withdraw, browser)
+
     async def close(self) -> None:
         await asyncio.to_thread(self._store.close)
 
@@ -120,7 +130,10 @@ class Store:
         with os_errors(path):
             for name, value in PRAGMAS.items():
                 self._db.pragma(name, value)
-            self._db.execute(TABLES)
+            with transaction(self._db):
+                self._db.execute(TABLES)
+                if not next(self._db.execute(HAS_BROWSER), None):
+                    self._db.execute(BROWSER)
 
     def recall(self, keys: Collection[bytes], now: float) -> dict[bytes, Remembered]:
         with os_errors(self._path), self._using:
@@ -132,10 +145,12 @@ class Store:
         until, slack = now + seconds, seconds * SLACK
         with os_errors(self._path), self._using, transaction(self._db):
             old = self._select(entries, now)
-            changes = {
-                key: entry for key, new in entries.items() if (entry := _change(old.get(key), new, until, slack))
-            }
-            self._db.executemany(UPSERT, ((key, entry, until) for key, entry in changes.items()))
+            changes = (
+                (key, entry, until, new.browser)
+                for key, new in entries.items()
+                if (entry := _change(old.get(key), new, until, slack))
+            )
+            self._db.executemany(UPSERT, changes)
             self._db.execute(EXPIRE, (now, EXPIRE_AT_ONCE))
             self._db.execute(SHRINK, (self._most,))
 
@@ -146,6 +161,11 @@ class Store:
             gone = [(number,) for number, entry in rows if any(needle in entry for needle in wanted)]
             self._db.executemany(DELETE, gone)
         return Swept(len(gone), rows[-1][0]) if rows else None
+
+    def withdraw(self, browser: bytes) -> int:
+        with os_errors(self._path), self._using, transaction(self._db):
+            self._db.execute(WITHDRAW, (browser.hex(),))
+            return self._db.changes()
 
     def empty_log(self) -> None:
         """Write everything into the file proper: the log still has pages as they were."""
