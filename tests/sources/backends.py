@@ -100,10 +100,10 @@ async def embedded(folder: Path, servers: Servers, customers: Customers) -> Asyn
         person, custom_data = ({name: row[at] for name, at in columns.items()} for columns in (MAP, CUSTOM_DATA))
         await store.put(key, person, custom_data, {name: row[name] for name in FACTS})
     await store.close()
-    yield Backend(settings, folder, watch=_watch_store)
+    yield Backend(settings, folder, watch=watch_store)
 
 
-def _watch_store(source: Any, count: list[str]) -> None:
+def watch_store(source: Any, count: list[str]) -> None:
     def trace(cursor: Any, statement: str, bindings: Any) -> bool:
         count.append(statement)
         return True
