@@ -129,7 +129,8 @@ OUTBOX_FILL: Final = Gauge(
 )
 OUTBOX_FAULTS: Final = Counter(
     "pixeltwin_outbox_faults",
-    "Errors of the disk that an outbox met: full, failed (it was opened and checked again), damaged (it was salvaged).",
+    "Errors of the disk that an outbox met: full, failed (it was opened and checked again), damaged (it was salvaged), "
+    "forgot (what was written last had gone when it was opened).",
     ["outbox", "fault"],
     registry=REGISTRY,
 )

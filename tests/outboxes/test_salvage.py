@@ -268,11 +268,37 @@ def test_leases_outlive_a_salvage_in_the_middle_of_the_work(files: Files) -> Non
 
 @pytest.mark.parametrize("damage", [truncate(0), truncate(50 * PAGE + 100), overwrite(0, b"\xa5" * PAGE), Path.unlink])
 def test_without_its_log_the_file_has_what_it_had_before(files: Files, damage: Callable[[Path], None]) -> None:
-    """How much is lost nobody can know; what is there is whole, and is not sent too late."""
+    """What went with it is counted as lost, delivered or not; what is there is whole."""
     with copied(files.killed) as folder:
         damage(database(folder).with_name("outbox.db-wal"))
-        survey_twice(folder)
+        tally = survey_twice(folder).tally
+        assert tally.accepted == len(ORIGINALS)
+        assert tally.lost > 0
         assert_conserved(folder)
+
+
+def test_without_its_log_nothing_is_sent_that_may_have_been_sent_too_long_ago(tmp_path: Path) -> None:
+    """What the file says of an item may be older than its delivery, and Meta knows a repeat for two days."""
+
+    async def work() -> None:
+        outbox = await open_outbox(tmp_path / "first")
+        await outbox.append([item_of(number) for number in range(40)])
+        await outbox.close()
+        outbox = await open_outbox(tmp_path / "first")
+        await outbox.append([item_of(number) for number in range(40, 50)])
+        shutil.copytree(tmp_path / "first", killed)
+        await outbox.close()
+
+    killed = tmp_path / "killed"
+    asyncio.run(work())
+    database(killed).with_name("outbox.db-wal").write_bytes(b"")
+    found = survey_twice(killed)
+    assert (found.tally.accepted, found.tally.lost, len(found.items)) == (50, 10, 40)
+    with contextlib.closing(apsw.Connection(str(database(killed)))) as db:
+        waiting = list(db.execute("SELECT deadline - appended_at FROM outbox"))
+    assert len(waiting) == 40
+    assert all(seconds <= REPEATABLE for (seconds,) in waiting)
+    assert_conserved(killed)
 
 
 def test_a_salvage_that_was_cut_short_is_gone_on_with(files: Files) -> None:

@@ -40,7 +40,7 @@ from pixeltwin.privacy.settings import Privacy
 from pixeltwin.rules.rule import Rule
 
 SHORTEST_LEASE: Final = POST_SECONDS + 5.0
-LONGEST_LEASE: Final = 3600.0  # seconds
+LONGEST_LEASE: Final = 600.0  # seconds; when a post ends is told within a lease, and repeats have 15 minutes to spare
 DEFAULT_OUTBOX: Final[Any] = {"kind": "sqlite"}
 DEFAULT_MEMORY: Final[Any] = {"kind": "sqlite"}
 
@@ -203,7 +203,7 @@ class Enrich(Section):
 class Delivery(Section):
     """Who delivers what waits: with `senders` the gateway itself; without, `pixeltwin worker` elsewhere.
 
-    `lease` is for how long events are a sender's alone, from 20 s to 1 h: of one that died in a shared outbox they are
+    `lease` is for how long events are a sender's alone, from 20 s to 10 min: of one that died in a shared outbox they are
     another's after that time.
     """
 
@@ -214,7 +214,7 @@ class Delivery(Section):
     @classmethod
     def _outlasts_posts(cls, lease: float) -> float:
         if not SHORTEST_LEASE <= lease <= LONGEST_LEASE:
-            raise wrong("write 20s to 1h: it has to outlast a post, and nobody else sends its events meanwhile")
+            raise wrong("write 20s to 10m: it has to outlast a post, and nobody else sends its events meanwhile")
         return lease
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import zlib
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,9 @@ from pixeltwin.delivery.outbox import REPEATABLE
 from pixeltwin.outboxes.sqlite.checks import DamagedError, check, check_header, checksum_of, is_damage
 from pixeltwin.outboxes.sqlite.flights import Flights
 from pixeltwin.outboxes.sqlite.marks import Mark
+from pixeltwin.outboxes.sqlite.tallies import COUNT
 from pixeltwin.sqlite_file import open_private, os_errors
-from pixeltwin.telemetry import log
+from pixeltwin.telemetry import OUTBOX_FAULTS, log
 
 PRAGMAS: Final = (
     ("synchronous", "full"),  # until an opener asks for less
@@ -130,6 +132,7 @@ CREATE TABLE flights (
 VERSION: Final = len(SCHEMA)
 CHECKED_FROM: Final = next(version for version, script in enumerate(SCHEMA, 1) if "checksum_of(" in script)
 
+ACCEPTED: Final = "SELECT destination, number FROM tally WHERE what = 'accepted'"
 # Meta would still know a repeat, counted from the first moment that there can have been a delivery.
 HURRY: Final = "UPDATE outbox SET deadline = min(deadline, appended_at + ?)"
 
@@ -185,20 +188,40 @@ def _connect(path: Path, mark: Mark | None) -> apsw.Connection:
     with ExitStack() as undo:
         db = open_private(path)
         undo.callback(db.close)
-        log_is_gone = mark and mark.is_open and not path.with_name(path.name + "-wal").exists()
+        log_is_gone = not path.with_name(path.name + "-wal").exists()
         _prepare(db, path, mark)
         if mark and mark.is_open:
             check(db)
-        if log_is_gone:
-            _distrust(db, path)
+            _miss(db, path, _missing(db, mark), log_is_gone=log_is_gone)
         undo.pop_all()
         return db
 
 
-def _distrust(db: apsw.Connection, path: Path) -> None:
-    """Without its log the file may say that something waits which was delivered: a repeat must not come too late."""
-    log.error("the outbox has lost its log: what was written last is lost, how much nobody knows", outbox=str(path))
-    db.execute(HURRY, (REPEATABLE,))
+def accepted(db: apsw.Connection) -> dict[str, int]:
+    """How many items were accepted so far, by destination."""
+    return dict(db.execute(ACCEPTED))
+
+
+def _missing(db: apsw.Connection, mark: Mark) -> dict[str, int]:
+    """How much of what the mark says was accepted the file knows nothing of."""
+    known = accepted(db)
+    return {name: number - known.get(name, 0) for name, number in mark.accepted.items() if number > known.get(name, 0)}
+
+
+def _miss(db: apsw.Connection, path: Path, missing: Mapping[str, int], *, log_is_gone: bool) -> None:
+    """Count what went with the log's end as lost, though some of it may have been delivered before.
+
+    Then the file may say that something waits which was delivered: a repeat must not come too late.
+    """
+    if not (missing or log_is_gone):
+        return
+    lost = sum(missing.values())
+    log.error("the outbox has lost what was written last", outbox=str(path), lost_items=lost)
+    OUTBOX_FAULTS.labels(str(path), "forgot").inc()
+    with db:
+        for name, number in missing.items():
+            db.executemany(COUNT, [(name, what, number) for what in ("accepted", "lost")])
+        db.execute(HURRY, (REPEATABLE,))
 
 
 def _prepare(db: apsw.Connection, path: Path, mark: Mark | None) -> None:

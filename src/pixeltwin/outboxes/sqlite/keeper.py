@@ -17,8 +17,8 @@ import apsw
 
 from pixeltwin.delivery.shedding import FULL
 from pixeltwin.outboxes.sqlite.checks import DamagedError, is_damage
-from pixeltwin.outboxes.sqlite.file import VERSION, connect
-from pixeltwin.outboxes.sqlite.marks import Mark, read_mark, write_mark
+from pixeltwin.outboxes.sqlite.file import VERSION, accepted, connect
+from pixeltwin.outboxes.sqlite.marks import Mark, Witness, read_mark, write_mark
 from pixeltwin.outboxes.sqlite.salvage import Salvaged, finish, forget, salvage
 from pixeltwin.outboxes.sqlite.space import Limits, Space
 from pixeltwin.outboxes.sqlite.store import LeasedRow, Store
@@ -48,7 +48,7 @@ class Keeper:
         self.space = Space(path, limits)
         self.space.make_ballast()
         self._db = self._open()
-        self.store = Store(self._db, self.space)
+        self.store = Store(self._db, self.space, lambda accepted: self.witness.saw(accepted))
 
     def close(self) -> None:
         """Close the file and free its lock."""
@@ -131,8 +131,13 @@ class Keeper:
         except DamagedError as error:
             log.error("the outbox is damaged", outbox=str(self._path), error=str(error))
             return self._salvaged(mark.version if mark else VERSION)
-        write_mark(self._lock, Mark(VERSION, is_open=True))
+        self._mark_open(db)
         return db
+
+    def _mark_open(self, db: apsw.Connection) -> None:
+        mark = Mark(VERSION, is_open=True, accepted=accepted(db))
+        write_mark(self._lock, mark)
+        self.witness = Witness(self._lock, mark)
 
     def _connect(self, mark: Mark | None) -> apsw.Connection:
         """Open the file, should the disk be full with the ballast's room."""
@@ -163,7 +168,7 @@ class Keeper:
             lost_letters=done.lost_letters,
         )
         db = connect(self._path)
-        write_mark(self._lock, Mark(VERSION, is_open=True))
+        self._mark_open(db)
         return db
 
     def _salvage(self, version: int) -> Salvaged:

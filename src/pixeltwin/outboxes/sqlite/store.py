@@ -7,7 +7,7 @@ arrives as an argument.
 import math
 import secrets
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -130,12 +130,18 @@ class Store:
     `synchronous` is what SQLite is to be told from the next transaction on; any thread may set it.
     """
 
-    def __init__(self, db: apsw.Connection, space: Space | None = None) -> None:
-        """Without a space there is room for everything."""
+    def __init__(
+        self,
+        db: apsw.Connection,
+        space: Space | None = None,
+        witness: Callable[[Mapping[str, int]], None] = lambda accepted: None,
+    ) -> None:
+        """Without a space there is room for everything. The witness hears what each transaction has accepted."""
         self.commits = 0
         self.touched: set[str] = set()
         self.synchronous = "full"
         self._space = space
+        self._witness = witness
         self._has_to_empty_log = False
         self.use(db)
 
@@ -173,6 +179,8 @@ class Store:
                 self._db.execute("ROLLBACK")
             raise
         self.commits += wrote
+        if accepted := self._tallies.committed():
+            self._witness(accepted)
         if self._space and self._space.fill >= FULL:  # nothing may be appended before somebody hears that it is over
             self._space.look(self._db)
         self._empty_log()

@@ -1,6 +1,7 @@
 """The counts of what ever happened, which are written in the transaction of what they count."""
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Final
 
 import apsw
@@ -20,16 +21,24 @@ class Tallies:
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
         self._new: Counter[tuple[str, str]] = Counter()
+        self._accepted: Counter[str] = Counter()
 
     def add(self, destination: str, what: str, number: int = 1) -> None:
         self._new[destination, what] += number
 
     def write(self) -> None:
         self._db.executemany(COUNT, [(*name, number) for name, number in self._new.items()])
+        self._accepted.update({name: number for (name, what), number in self._new.items() if what == "accepted"})
         self._new.clear()
+
+    def committed(self) -> Mapping[str, int]:
+        """How much of what was written is accepted items, by destination; told once."""
+        accepted, self._accepted = self._accepted, Counter()
+        return accepted
 
     def forget(self) -> None:
         self._new.clear()
+        self._accepted.clear()
 
     def read(self) -> dict[str, Tally]:
         self.write()
