@@ -203,8 +203,8 @@ class Enrich(Section):
 class Delivery(Section):
     """Who delivers what waits: with `senders` the gateway itself; without, `pixeltwin worker` elsewhere.
 
-    `lease` is for how long events are a sender's alone, from 20 s to 10 min: of one that died in a shared outbox they are
-    another's after that time.
+    `lease` is for how long events are a sender's alone, from 20 s to 10 min: of one that died in a shared outbox they
+    are another's after that time.
     """
 
     senders: bool = True
