@@ -10,15 +10,15 @@ text must not spoil the query for the others.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Protocol
 
-import re2  # type: ignore[import-untyped]
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from pixeltwin import kinds
 from pixeltwin.kinds import KindSettings
 from pixeltwin.mapping.transform import Text, transform_type
+from pixeltwin.patterns import compiled
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 
@@ -80,28 +80,16 @@ def _is_unicode(value: str) -> bool:
         return False
 
 
-@lru_cache
-def _compiled(pattern: str) -> Any:
-    """RE2 runs in linear time, whatever the pattern and the text: no text can hold up the gateway."""
-    options = re2.Options()
-    options.log_errors = False
-    return re2.compile(pattern, options)
-
-
 def check_pattern(pattern: str) -> str:
     """A pattern that can be run. Raises `ValueError`."""
-    try:
-        groups = _compiled(pattern).groups
-    except (re2.error, UnicodeEncodeError):
-        raise ValueError("write a regular expression of RE2 (without look-around and back references)") from None
-    if groups > 1:
+    if compiled(pattern).groups > 1:
         raise ValueError("one group at most: it is the value; write the others as (?:…)")
     return pattern
 
 
 def matched(pattern: str, value: str) -> str | None:
     """The group of a pattern that the whole value matches, or the value where it has no group."""
-    if len(value) > MAX_MATCHED or not (found := _compiled(pattern).fullmatch(value)):
+    if len(value) > MAX_MATCHED or not (found := compiled(pattern).fullmatch(value)):
         return None
     text: str | None = found[found.re.groups]
     return text
