@@ -1,6 +1,6 @@
 """How long a hit takes to its answer and to Meta's 200, at 20 to 2,000 hits/s, beside posting each event directly.
 
-    uv run --group dev python tests/benchmarks/bench_delivery.py
+    uv run --group dev python tests/benchmarks/bench_delivery.py [--nodes]
 
 Hits come as visitors do, at random (Poisson) and whether or not earlier ones were answered; a hit's time counts from
 when it was due. Meta is a stub of this machine that answers after 80 ms. `pixeltwin` is `pixeltwin run` as it is
@@ -8,7 +8,10 @@ deployed, durable, a front process for each core; it relays the browser's copies
 brings them to Meta. `direct` posts each event by itself, with nothing between; it runs right after, and the ratio is to
 it. CPU is that of the gateway's processes: on a machine that others use too, times tell how much of it we got, CPU what
 a hit costs; visitors and Meta have to live on the same cores. What has not arrived after half a minute is late.
-Reports, asserts nothing; some three minutes.
+
+With `--nodes` it is two gateways without senders and two workers, each a process, on one PostgreSQL; hits come to the
+gateways in turn. CPU is that of these four; PostgreSQL's comes on top, on the same cores.
+Reports, asserts nothing; some three minutes, one with `--nodes`.
 """
 
 import argparse
@@ -21,9 +24,10 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,12 +38,15 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.benchmarks.bench_lanes import cpu_seconds
 from tests.factories import PIXEL, UA, hit_query
-from tests.processes import BIN, free_port, started, until, write_config
+from tests.processes import BIN, Process, free_port, started, until, write_config
+from tests.sources.postgres import postgres
 
 META_SECONDS: Final = 0.08  # Graph's usual round trip
 CONNECTIONS: Final = 64
 HEAD: Final = f"HTTP/1.1\r\nHost: px.shop.example\r\nUser-Agent: {UA}\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n"
 PATIENCE: Final = 30.0  # seconds for what is late
+SQLITE: Final = "{ kind: sqlite, path: outbox.db }"
+POSTGRES: Final = '{ kind: postgres, url: "${OUTBOX_DSN}", spool: { path: spool.db } }'
 
 type Message = Callable[[str], bytes]  # what asks about an event of that id
 type Times = dict[str, float]  # by event id, in seconds of the machine's monotonic clock
@@ -124,8 +131,8 @@ class Connection(asyncio.Protocol):
 class Crowd:
     """Visitors of a port: a hit waits for a free connection."""
 
-    def __init__(self, port: int, message: Message) -> None:
-        self.visits = Visits()
+    def __init__(self, port: int, message: Message, visits: Visits) -> None:
+        self.visits = visits
         self._port, self._message = port, message
         self._waiting = deque[str]()
         self._free: list[Connection] = []
@@ -159,23 +166,29 @@ class Crowd:
             self._free.pop().ask(event_id, self._message(event_id))
 
 
-async def visit(port: int, message: Message, rate: float, seconds: float, name: str) -> Visits:
-    """Send at random moments, `rate` a second. What is not answered is left."""
-    crowd = Crowd(port, message)
-    for _ in range(CONNECTIONS):
+async def visit(ports: Sequence[int], message: Message, rate: float, seconds: float, name: str) -> Visits:
+    """Send at random moments, `rate` a second, to the ports in turn. What is not answered is left."""
+    visits = Visits()
+    crowds = [Crowd(port, message, visits) for port in ports]
+    for crowd in islice(cycle(crowds), CONNECTIONS):
         await crowd.open()
+    await come(cycle(crowds), visits.due, rate, seconds, name)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while len(visits.answered) < len(visits.due):  # noqa: ASYNC110 the last answer rings no bell
+                await asyncio.sleep(0.05)
+    for crowd in crowds:
+        crowd.leave()
+    return visits
+
+
+async def come(turns: Iterator[Crowd], due: Times, rate: float, seconds: float, name: str) -> None:
     chance, at = random.Random(name), time.monotonic()  # noqa: S311 - visitors are no secret
     end = at + seconds
     while (at := at + chance.expovariate(rate)) < end:
         if (early := at - time.monotonic()) > 0:
             await asyncio.sleep(early)
-        crowd.come(f"{name}-{len(crowd.visits.due)}", at)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(PATIENCE):
-            while len(crowd.visits.answered) < len(crowd.visits.due):  # noqa: ASYNC110 the last answer rings no bell
-                await asyncio.sleep(0.05)
-    crowd.leave()
-    return crowd.visits
+        next(turns).come(f"{name}-{len(due)}", at)
 
 
 def hit(event_id: str) -> bytes:
@@ -244,15 +257,51 @@ def through_run(folder: Path, meta: str, relay: str, rate: float, seconds: float
     env = {"PYTHONDONTWRITEBYTECODE": "", "PIXELTWIN_WORKERS": ""}  # as many as there are cores
     with started(*command, log=folder / "gateway.log", port=admin, patience=2 * PATIENCE, env=env) as process:
         assert until(lambda: listens(port), patience=PATIENCE), process.output()
-        asyncio.run(visit(port, hit, 100, 2, f"warm-{name}"))
-        began = cpu_seconds(process)
-        side = judged(asyncio.run(visit(port, hit, rate, seconds, name)), meta)
-        return replace(side, cpu=cpu_seconds(process) - began)
+        asyncio.run(visit([port], hit, 100, 2, f"warm-{name}"))
+        return measured([process], [port], meta, rate, seconds, name)
+
+
+def through_nodes(folder: Path, meta: str, relay: str, rate: float, seconds: float, name: str) -> Side:
+    """Two gateways that only take hits, two workers that only deliver them, and PostgreSQL between."""
+    ports = [free_port(), free_port()]
+    with ExitStack() as running:
+        env = {"PYTHONDONTWRITEBYTECODE": "", "OUTBOX_DSN": running.enter_context(postgres())}
+
+        def start(command: str, port: int) -> Process:
+            words = (BIN / "pixeltwin", command, "-c", node_config(folder, meta, relay, port))
+            return running.enter_context(started(*words, log=folder / f"{port}.log", env=env))
+
+        gateways = [start("run", port) for port in ports]
+        for port, gateway in zip(ports, gateways, strict=True):
+            assert until(lambda port=port: listens(port), patience=2 * PATIENCE), gateway.output()
+        workers = [start("worker", free_port()) for _ in ports]
+        warm = judged(asyncio.run(visit(ports, hit, 100, 2, f"warm-{name}")), meta)
+        assert len(warm.waits) == warm.sent, workers[0].output()
+        return measured([*gateways, *workers], ports, meta, rate, seconds, name)
+
+
+def node_config(folder: Path, meta: str, relay: str, port: int) -> Path:
+    """A node's, in a folder of its own: PostgreSQL's spool is one file a node."""
+    (home := folder / f"node-{port}").mkdir()
+    config = write_config(home, meta, port=port, pixel=f", relay: {relay}", more="delivery: { senders: false }")
+    text = config.read_text()
+    assert SQLITE in text
+    config.write_text(text.replace(SQLITE, POSTGRES))
+    return config
+
+
+def measured(
+    processes: Sequence[Process], ports: Sequence[int], meta: str, rate: float, seconds: float, name: str
+) -> Side:
+    """What hits to these ports came to, and what these processes used for them."""
+    began = sum(map(cpu_seconds, processes))
+    side = judged(asyncio.run(visit(ports, hit, rate, seconds, name)), meta)
+    return replace(side, cpu=sum(map(cpu_seconds, processes)) - began)
 
 
 def directly(meta: str, rate: float, seconds: float, name: str) -> Side:
     port = int(meta.rpartition(":")[2])
-    return judged(asyncio.run(visit(port, post, rate, seconds, name)), meta)
+    return judged(asyncio.run(visit([port], post, rate, seconds, name)), meta)
 
 
 # who brings the browser's copy to Meta, hits a second, and for how many seconds
@@ -264,10 +313,13 @@ ROWS: Final = (
     ("browser", 1000, 10.0),
     ("browser", 2000, 10.0),
 )
+NODES: Final = (("browser", 200, 10.0), ("browser", 1000, 10.0))
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--nodes", action="store_true", help="two gateways and two workers on one PostgreSQL")
+    way, rows = (through_nodes, NODES) if parser.parse_args().nodes else (through_run, ROWS)
     print(f"load average at the start: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     columns = " arrived   late   p50 ms   p99 ms"
     print(f"{'':20}{'answered':^16}    {'pixeltwin':^{len(columns)}}    {'direct':^{len(columns)}}")
@@ -277,9 +329,9 @@ def main() -> None:
         log = Path(home) / "stub.log"
         with started(sys.executable, __file__, "stub", str(port), log=log, port=port):
             meta = f"http://127.0.0.1:{port}"
-            for number, (relay, rate, seconds) in enumerate(ROWS):
+            for number, (relay, rate, seconds) in enumerate(rows):
                 (folder := Path(home) / str(number)).mkdir()
-                side = through_run(folder, meta, relay, rate, seconds, f"{number}-twin")
+                side = way(folder, meta, relay, rate, seconds, f"{number}-twin")
                 beside = directly(meta, rate, seconds, f"{number}-direct")
                 ratios = [percentile(side.waits, at) / percentile(beside.waits, at) for at in (50, 99)]
                 answers = " ".join(f"{percentile(side.answers, at) * 1000:>7.1f}" for at in (50, 99))

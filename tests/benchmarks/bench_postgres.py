@@ -1,9 +1,10 @@
-"""Two gateways and two workers on one PostgreSQL, beside one process with SQLite, in the same minute.
+"""What the outboxes of four nodes on one PostgreSQL carry, beside one on SQLite, in the same minute.
 
     python tests/benchmarks/bench_postgres.py
 
-Each gateway has producers of its own, each worker leases and settles as delivered what the gateways store meanwhile;
-all four are nodes of one process, and PostgreSQL shares its cores. Then what a lease costs while somebody's transaction
+The four outboxes are in this one process, and no hit is taken and nothing is posted: two have producers that append,
+two lease and settle as delivered what is stored meanwhile; PostgreSQL shares the cores. Two gateways and two workers as
+processes, from hit to Meta, are `bench_delivery.py --nodes`. Then what a lease costs while somebody's transaction
 keeps every delivered row, at the beginning and after thousands of them. Appends alone, at 1, 32 and 256 producers, and
 leases alone are in bench_outbox.py. Ratios of one run are what to compare.
 """
@@ -29,7 +30,7 @@ from pixeltwin.outboxes import postgres, sqlite
 
 ROUNDS: Final = 3
 SECONDS: Final = 2.0  # of appending, a round
-PRODUCERS: Final = 32  # of a gateway
+PRODUCERS: Final = 32  # of an outbox that takes
 PIXELS: Final = 8
 PAYLOAD: Final = b"x" * 1220  # a Conversions API event's size
 HELD_STEPS: Final = 100  # of 250 items
@@ -117,8 +118,8 @@ async def main() -> None:
                 rates.append(await side(url))
         one, four = (statistics.median(rates) for rates in sides.values())
         print("appended, leased and settled")
-        print(f"sqlite, one process                       {one:>9,.0f}/s")
-        print(f"postgres, two gateways and two workers    {four:>9,.0f}/s   {four / one:.2f} x")
+        print(f"sqlite, one for both                      {one:>9,.0f}/s")
+        print(f"postgres, two that append, two that lease {four:>9,.0f}/s   {four / one:.2f} x")
         waits = await leases_while_held(url)
         first, last = (statistics.median(part) * 1000 for part in (waits[:20], waits[-20:]))
         print("a lease of 250 while a transaction keeps what was delivered")

@@ -1,7 +1,7 @@
 """A disk that does not answer: the browser is answered all the same, and nothing is said to be kept that is not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -180,6 +180,25 @@ async def test_who_waits_is_let_go_at_the_deadline_and_the_write_is_told_of_when
     assert loop.time() - began >= 0.1
     ending.set()
     assert (await told.get()).result() is True
+
+
+async def test_each_is_let_go_at_its_own_deadline_whatever_others_wait_for() -> None:
+    appends, ending, gone = Appends(), asyncio.Event(), []
+
+    async def goes(name: str, waiting: Awaitable[object]) -> None:
+        await waiting
+        gone.append(name)
+
+    def within(seconds: float) -> Awaitable[object]:
+        return appends.within(seconds, ending.wait(), size=1, late=lambda _: None)
+
+    patient = asyncio.create_task(goes("patient", within(1e6)))
+    await asyncio.sleep(0)
+    ends = {"first": within(0.01), "second": within(0.02), "by the clock": asyncio.sleep(0.03)}
+    await asyncio.gather(*(goes(name, waiting) for name, waiting in ends.items()))
+    assert gone == list(ends)
+    ending.set()
+    await patient
 
 
 async def test_a_write_that_ends_in_time_is_answered_at_once() -> None:

@@ -1,5 +1,6 @@
 """The sqlite outbox knows a network file system when it sees one."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,26 @@ def test_a_network_file_system_is_refused_with_a_remedy(tmp_path: Path, monkeypa
     refuse_network(Path("/var/lib/outbox.db"))
     with pytest.raises(OSError, match=r"network file system \(nfs4\).*set outbox.path to a file on a disk"):
         refuse_network(Path("/srv/outbox.db"))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["9p", "beegfs", "gpfs", "lustre", "fuse.gcsfuse", "fuse.juicefs", "fuse.rclone", "fuse.s3fs", "fuse.sshfs"],
+)
+def test_every_network_file_system_is_refused_by_its_name(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mountinfo").write_text(f"36 22 0:31 / /srv rw - {kind} files:/srv rw")
+    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "mountinfo")
+    with pytest.raises(OSError, match=rf"network file system \({re.escape(kind)}\)"):
+        refuse_network(Path("/srv/outbox.db"))
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "zfs", "overlay", "fuseblk", "fuse.gocryptfs"])
+def test_file_systems_of_this_machine_are_taken(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mountinfo").write_text(f"36 22 0:31 / /srv rw - {kind} /dev/vdb rw")
+    monkeypatch.setattr(mounts, "MOUNTS", tmp_path / "mountinfo")
+    refuse_network(Path("/srv/outbox.db"))
 
 
 def test_a_system_that_does_not_tell_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

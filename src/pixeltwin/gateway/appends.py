@@ -4,21 +4,23 @@ A write that takes longer goes on without its hit. What waits is bounded, so tha
 """
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
+from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
 
 from pixeltwin.telemetry import log
 
 MOST: Final = 10_000  # writes under way
 MOST_BYTES: Final = 64 << 20  # of what they write
-TICK: Final = 0.05  # seconds; one timer looks after all deadlines, as nearly all writes end long before theirs
 
 
 class Write(NamedTuple):
-    """One write under way: its bytes, until when it is waited for (the loop's time), and what wakes who waits."""
+    """One write under way: until when it is waited for (the loop's time), its number, its bytes, and who waits."""
 
-    size: int
     deadline: float
+    number: int  # of two deadlines that are equal the first comes first
+    size: int
     waiter: asyncio.Future[None]
 
     def wake(self) -> None:
@@ -33,7 +35,9 @@ class Appends:
         self._most, self._most_bytes = most, most_bytes
         self._writes: dict[asyncio.Future[Any], Write] = {}
         self._bytes = 0
-        self._is_watching = False
+        self._numbers = itertools.count()
+        self._waiting: list[Write] = []  # a heap; what has ended leaves it once it is at the top
+        self._timer: asyncio.TimerHandle | None = None  # one for all, as nearly all writes end long before theirs
 
     def has_room(self, size: int) -> bool:
         """Whether one more of so many bytes may begin. A large one may, when it is alone."""
@@ -69,24 +73,32 @@ class Appends:
     def _begun(self, writing: asyncio.Future[Any], size: int, seconds: float) -> asyncio.Future[None]:
         """What is done when the writing is, or its time is up."""
         loop = asyncio.get_running_loop()
-        self._writes[writing] = write = Write(size, loop.time() + seconds, loop.create_future())
+        write = Write(loop.time() + seconds, next(self._numbers), size, loop.create_future())
+        self._writes[writing] = write
         self._bytes += size
         writing.add_done_callback(self._ended)
-        if not self._is_watching:
-            self._is_watching = True
-            loop.call_later(min(TICK, seconds), self._watch)
+        heappush(self._waiting, write)
+        self._watch_from(write.deadline)
         return write.waiter
 
     def _ended(self, writing: asyncio.Future[Any]) -> None:
         write = self._writes.pop(writing)
         self._bytes -= write.size
         write.wake()
+        while self._waiting and self._waiting[0].waiter.done():
+            heappop(self._waiting)
+
+    def _watch_from(self, deadline: float) -> None:
+        if self._timer:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(deadline, self._watch)
 
     def _watch(self) -> None:
-        loop = asyncio.get_running_loop()
-        for write in self._writes.values():
-            if write.deadline <= loop.time():
-                write.wake()
-        if self._writes:
-            loop.call_later(TICK, self._watch)
-        self._is_watching = bool(self._writes)
+        """Let go whose time is up, and come again when the next one's is."""
+        self._timer, now = None, asyncio.get_running_loop().time()
+        while self._waiting and (self._waiting[0].waiter.done() or self._waiting[0].deadline <= now):
+            heappop(self._waiting).wake()
+        if self._waiting:
+            self._watch_from(self._waiting[0].deadline)

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Final
 
 MOUNTS: Final = Path("/proc/self/mountinfo")
-NETWORK: Final = frozenset(
-    ("afs", "ceph", "cifs", "davfs", "fuse.davfs2", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs", "lustre", "ncpfs")
-) | {"nfs", "nfs4", "smb3", "smbfs"}
+KERNELS: Final = frozenset(
+    ("9p", "afs", "auristorfs", "beegfs", "ceph", "cifs", "coda", "davfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4")
+) | {"orangefs", "panfs", "pvfs2", "smb3", "smbfs"}
+PROGRAMS: Final = frozenset(  # some of fuse's have their files on a disk of this machine: gocryptfs, mergerfs
+    ("ceph", "ceph-fuse", "curlftpfs", "davfs2", "gcsfuse", "glusterfs", "google-drive-ocamlfuse", "juicefs", "mfs")
+) | {"rclone", "s3fs", "s3ql", "seaweedfs", "smbnetfs", "sshfs"}
+NETWORK: Final = KERNELS | {f"fuse.{name}" for name in PROGRAMS}
 
 
 def refuse_network(path: Path) -> None:
