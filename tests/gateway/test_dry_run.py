@@ -59,6 +59,18 @@ def test_a_purchase_whose_order_is_not_known_is_told_as_not_verified():
     assert verified.event.custom_data.value == 80.0
 
 
+@pytest.mark.parametrize("profiles", [None, {"orders": {"A-1": None}}])
+def test_a_purchase_whose_order_nobody_said_anything_about_counts_as_verified_with_its_own_amount(profiles):
+    done = ran(ev="Purchase", profiles=profiles, **LINE)
+    assert (done.presumed, done.skip, done.event.custom_data.value) == (("orders",), None, 1.0)
+
+
+def test_a_purchase_that_names_no_order_is_not_verified_whoever_is_asked():
+    without = {**LINE, "elements": {"order": {"custom_data": "another"}}}
+    done = ran(ev="Purchase", profiles=None, **without)
+    assert (done.presumed, done.skip) == ((), Reason.NOT_VERIFIED)
+
+
 def test_a_hit_that_would_wait_is_told_as_held():
     assert ran(consent=CONSENT).is_held
     assert not ran(consent=CONSENT, headers={"cookie": "ads=yes"}).is_held

@@ -143,12 +143,13 @@ def diff(
     new: Annotated[Path, typer.Argument(help="The config as it would be.")],
     hits: Annotated[str, typer.Argument(metavar="HITS", help="A HAR, a flow file, a hits file, a URL, or -.")],
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit that differs.")] = False,
+    look_up: Annotated[bool, typer.Option("--look-up", help="Ask both configs' sources about the customers.")] = False,
     now: Annotated[float | None, typer.Option(help="When the hits arrive, unix seconds; default: now.")] = None,
 ) -> None:
     """Say what a new config would change over recorded hits. Exit code 1 if anything would."""
     from pixeltwin.cli.diff import diff_configs
 
-    finish(lambda: diff_configs(old, new, hits, as_json=as_json, now=now or time.time()))
+    finish(lambda: diff_configs(old, new, hits, as_json=as_json, look_up=look_up, now=now or time.time()))
 
 
 @app.command(name="hash")

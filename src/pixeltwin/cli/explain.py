@@ -1,21 +1,21 @@
 """`pixeltwin explain`: what would happen to a hit, step by step. Nothing is sent and nothing kept."""
 
-import asyncio
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from rich.console import Console
 
+from pixeltwin.cli.asking import Asking
 from pixeltwin.cli.differences import code_of_test_event, relayed
 from pixeltwin.cli.hit_lines import read_lines, request_of_url
 from pixeltwin.cli.outbox_work import explain_event
 from pixeltwin.config import Config, load_config
-from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, decide, dry_run, look_ups_of
-from pixeltwin.gateway.line import open_sources
-from pixeltwin.gateway.look_ups import Found, Keys, Profiles, open_session
+from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, dry_run
+from pixeltwin.gateway.look_ups import open_session
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.mapping.sessions import sessions_of
 from pixeltwin.mirror import PixelPolicy, Policy
@@ -34,23 +34,24 @@ def explain_input(source: str, *, config: Path | None, as_json: bool, look_up: b
     if config and not _is_input(source):
         return explain_event(config, source, as_json=as_json)
     loaded = load_config(config) if config else None
+    policy = policy_of(loaded) if loaded else None
     console, count = Console(highlight=False, soft_wrap=True), 0
-    for request in requests_of(source, now):
-        count += 1
-        explained = explain(request, loaded, look_up=look_up)
-        if as_json:
-            sys.stdout.buffer.write(orjson.dumps(_told(explained, loaded), option=orjson.OPT_APPEND_NEWLINE))
-        else:
-            _print(explained, loaded, console)
+    with Asking(loaded, policy) if loaded and policy and look_up else nullcontext() as asking:
+        for request in requests_of(source, now):
+            count += 1
+            explained = explain(request, policy, asking)
+            if as_json:
+                sys.stdout.buffer.write(orjson.dumps(_told(explained, loaded), option=orjson.OPT_APPEND_NEWLINE))
+            else:
+                _print(explained, loaded, console)
     return 0 if count else 1
 
 
-def explain(request: HitRequest, config: Config | None, *, look_up: bool = False) -> DryRun:
-    """What a gateway with that config would do; without one, a gateway for whatever pixel the hit names."""
-    if config is None:
+def explain(request: HitRequest, policy: Policy | None, asking: Asking | None = None) -> DryRun:
+    """What a gateway with that policy would do; without one, a gateway for whatever pixel the hit names."""
+    if policy is None:
         return dry_run(request, any_pixel(request, Policy(pixels={"": PixelPolicy()})))
-    policy = policy_of(config)
-    return dry_run(request, policy, asyncio.run(_looked_up(request, config, policy)) if look_up else None)
+    return dry_run(request, policy, asking.profiles(request) if asking else None)
 
 
 def _is_input(source: str) -> bool:
@@ -79,22 +80,6 @@ def _hits_of(path: Path) -> Iterator[HitRequest]:
     from pixeltwin.proxy.recordings import recorded_requests  # mitmproxy takes a second to import
 
     return (r for r in recorded_requests(path) if r.path.rstrip("/").endswith("/tr") or r.path.startswith(BRIDGE))
-
-
-async def _looked_up(request: HitRequest, config: Config, policy: Policy) -> Profiles:
-    """What the config's sources really know of the hit's customer."""
-    sources = open_sources(config)
-
-    async def ask(wanted: Keys) -> Found:
-        return {name: await sources[name].look_up(keys) for name, keys in wanted.items()}
-
-    try:
-        look_ups = look_ups_of(decide(request, policy), policy)
-        sessions = await ask(look_ups.of_sessions())
-        return look_ups.profiles({**sessions, **await ask(look_ups.of_customers(sessions))})
-    finally:
-        for source in sources.values():
-            await source.close()
 
 
 def _told(explained: DryRun, config: Config | None) -> dict[str, Any]:
@@ -135,8 +120,9 @@ def _steps(explained: DryRun, config: Config | None) -> Iterable[str]:
 def _sources(explained: DryRun) -> Iterator[str]:
     for draft in explained.admission.drafts[:1]:
         for name, key in draft.keys.items():
-            asked = name in explained.profiles
-            known = "known" if key in explained.profiles.get(name, {}) else "not known"
+            profiles = explained.profiles or {}
+            asked = name in profiles
+            known = "known" if key in profiles.get(name, {}) else "not known"
             yield f"customer  {_whose(key, explained.policy)}{name}: {known if asked else 'would be looked up'}"
 
 

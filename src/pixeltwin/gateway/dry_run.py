@@ -1,6 +1,6 @@
 """What a gateway would do with one request, without sending, asking or keeping anything."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pixeltwin.capi.event import ServerEvent
@@ -20,13 +20,16 @@ type End = Sealed | Unsent | Reason
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """A request, what was decided about it, and how each of its twins ended."""
+    """A request, what was decided about it, and how each of its twins ended.
+
+    `profiles` are what the sources said, None where nobody was asked.
+    """
 
     request: HitRequest
     admission: Admission
     policy: Policy
     ends: tuple[End, ...] = ()
-    profiles: Profiles = field(default_factory=dict)
+    profiles: Profiles | None = None
 
     @property
     def twins(self) -> tuple[tuple[Draft, Sealed], ...]:
@@ -37,6 +40,18 @@ class DryRun:
     def event(self) -> ServerEvent | None:
         """The first twin's event for Meta."""
         return self.twins[0][1].event if self.twins else None
+
+    @property
+    def presumed(self) -> tuple[str, ...]:
+        """The sources that verify and did not say anything: each counts as if it had found its order."""
+        drafts = self.admission.drafts
+        return tuple(dict.fromkeys(draft.verifier for draft in drafts if _is_presumed(draft, self.profiles)))
+
+    @property
+    def customers(self) -> tuple[str, ...]:
+        """The sources that would be asked who the hit's customer is."""
+        asked = ((name, draft.verifier) for draft in self.admission.drafts for name in draft.keys)
+        return tuple(dict.fromkeys(name for name, verifier in asked if name != verifier))
 
     @property
     def skip(self) -> str | None:
@@ -91,11 +106,13 @@ def decide(request: HitRequest, policy: Policy) -> Admission:
 
 
 def dry_run(request: HitRequest, policy: Policy, profiles: Profiles | None = None) -> DryRun:
-    """Decide and seal, with what sources are said to know."""
+    """Decide and seal, with what sources are said to know.
+
+    A source that was not asked, or did not answer, knows no customer, but counts as having found what it verifies.
+    """
     admission = decide(request, policy)
-    known = profiles or {}
-    ends = tuple(_end(draft, policy, known, request.received_at) for draft in admission.drafts)
-    return DryRun(request, admission, policy, ends, known)
+    ends = tuple(_end(draft, policy, profiles, request.received_at) for draft in admission.drafts)
+    return DryRun(request, admission, policy, ends, profiles)
 
 
 def look_ups_of(admission: Admission, policy: Policy) -> LookUps:
@@ -115,8 +132,24 @@ def any_pixel(request: HitRequest, policy: Policy) -> Policy:
     return replace(policy, pixels={found.pixel_id: known}) if found else policy
 
 
-def _end(draft: Draft, policy: Policy, profiles: Profiles, now: float) -> End:
-    known = {name: profile for name, key in draft.keys.items() if (profile := profiles.get(name, {}).get(key))}
+def _end(draft: Draft, policy: Policy, profiles: Profiles | None, now: float) -> End:
+    said = profiles or {}
+    known = {name: profile for name, key in draft.keys.items() if (profile := said.get(name, {}).get(key))}
+    if _is_presumed(draft, profiles):
+        draft = replace(draft, verifier="")  # what the order is worth nobody said: the browser's amount stays
     if unverified(draft, known):
         return Reason.NOT_VERIFIED
     return seal(draft, known, policy, now)
+
+
+def _is_presumed(draft: Draft, profiles: Profiles | None) -> bool:
+    """Whether nobody said that the event's order does not exist; without its key nobody could."""
+    if (key := draft.keys.get(draft.verifier)) is None:
+        return False
+    return profiles is None or is_silent(profiles, draft.verifier, key)
+
+
+def is_silent(profiles: Profiles, source: str, key: str) -> bool:
+    """Whether the source was asked and gave no answer."""
+    answers = profiles.get(source, {})
+    return key in answers and answers[key] is None
