@@ -78,6 +78,82 @@ def test_it_tells_whose_session_is_looked_up_and_not_its_id(tmp_path, sid, optio
         assert ('"em"' in ran.stdout) == (bool(as_json) and said.endswith(": known"))
 
 
+POLICY = """
+pixels: [{ id: "1", access_token: "${SHOP_TOKEN}", enrich: [crm], verify: { Purchase: orders } }]
+elements: { order: { custom_data: order_id }, customer: { query: uid, trust: unsafe } }
+consent: { us: { read: [{ cookie: ads, denied: ["no"], granted: ["yes"] }], unknown: { twin: limit, relay: allow } } }
+sources:
+  crm: { kind: http, url: "http://127.0.0.1:9/{key}", key: customer, profile: [staff], timeout: 30s }
+  orders: { kind: http, url: "http://127.0.0.1:9/{key}", key: order, map: {},
+            custom_data: { value: total, currency: currency }, timeout: 30s }
+rules:
+  - { name: leads, match: { event: Lead }, then: { custom_data: { json: { a: 1 } } } }
+  - { name: costly, when: event.custom_data.value > 1000.0, then: { custom_data: { json: { a: 1 } } } }
+  - { name: open, then: { server_event: { limited_data_use: false } } }
+  - { name: staff, when: "profile.staff == 'yes'", then: { drop: twin } }
+  - { name: noise, match: { event: Scroll }, then: { drop: both } }
+  - { name: late, then: { custom_data: { json: { b: 1 } } } }
+"""
+ORDER = "&cd[order_id]=A-1&cd[value]=12&cd[currency]=EUR&uid=c-1"
+
+
+def of_policy(folder: Path, hit: str, *options: str) -> str:
+    """What is said of a hit under that policy, whose sources cannot be reached."""
+    (folder / "policy.yaml").write_text(POLICY)
+    url = f"https://px.shop.example/tr/?id=1&dl=https%3A%2F%2Fwww.shop.example%2F&ud[em]={'1' * 64}&{hit}"
+    arguments = ["explain", "-c", str(folder / "policy.yaml"), *options, url]
+    ran = CliRunner().invoke(app, arguments, env={"SHOP_TOKEN": "any"})
+    assert ran.exit_code == 0, ran.output
+    return ran.stdout
+
+
+def test_what_consent_has_limited_again_no_rule_is_said_to_have_set(tmp_path):
+    assert "data_processing_options[0] = LDU   ← consent" in of_policy(tmp_path, "ev=Contact")
+    assert "data_processing_options[0] = LDU   ← hit dpo" in of_policy(tmp_path, "ev=Contact&dpo=LDU&dpoco=0&dpost=0")
+
+
+def test_every_hit_s_action_source_says_where_it_came_from(tmp_path):
+    assert "action_source = website   ← gateway" in of_policy(tmp_path, "ev=Contact")
+
+
+def test_a_purchase_that_nobody_looked_up_is_shown_as_it_would_be_and_says_who_would_verify_it(tmp_path):
+    said = of_policy(tmp_path, f"ev=Purchase{ORDER}")
+    assert "order     would be verified by orders, whose amount would count" in said
+    assert "custom_data.value = 12" in said
+    assert "no twin" not in said
+    assert json.loads(of_policy(tmp_path, f"ev=Purchase{ORDER}", "--json"))["would_be_verified_by"] == ["orders"]
+
+
+def test_a_purchase_without_an_order_says_that_nobody_could_be_asked(tmp_path):
+    said = of_policy(tmp_path, "ev=Purchase&cd[value]=12&cd[currency]=EUR")
+    assert "order     names none that orders could be asked for" in said
+    assert "no twin: not_verified" in said
+
+
+def test_rules_that_did_not_hold_are_named_with_the_part_that_did_not(tmp_path):
+    assert "rules     did not hold: leads (match), costly (when), noise (match)\n" in of_policy(tmp_path, "ev=Contact")
+    not_held = json.loads(of_policy(tmp_path, "ev=Scroll", "--json"))["rules_not_held"]
+    assert not_held == {"leads": "match", "costly": "when", "late": "not asked"}
+
+
+def test_a_source_that_is_down_is_named_and_the_rest_is_explained(tmp_path):
+    said = of_policy(tmp_path, f"ev=Purchase{ORDER}", "--look-up")
+    assert "customer  crm: no answer (ConnectError)" in said
+    assert "order     would be verified by orders, which gives no answer (ConnectError)" in said
+    assert "custom_data.value = 12" in said
+    told = json.loads(of_policy(tmp_path, f"ev=Purchase{ORDER}", "--look-up", "--json"))
+    assert told["no_answer"] == {"crm": "ConnectError", "orders": "ConnectError"}
+
+
+@pytest.mark.parametrize("name", ["nope.har", "recordings/nope"])
+def test_what_is_named_like_a_file_is_said_not_to_be_there(tmp_path, name):
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    for options in ([], ["-c", str(tmp_path / "policy.yaml")]):
+        ran = CliRunner().invoke(app, ["explain", *options, name], env={"SHOP_TOKEN": "any"})
+        assert ran.exit_code == 1
+        assert f"'{name}' is no URL and no file; a URL, a HAR, a flow file, a hits file" in ran.output
+
+
 def har_entry(cookie: str) -> dict[str, Any]:
     headers = [{"name": "user-agent", "value": UA}, {"name": "cookie", "value": cookie}]
     request = {"method": "GET", "url": URL, "httpVersion": "HTTP/1.1", "headers": headers, "queryString": []}

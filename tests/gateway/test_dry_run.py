@@ -97,6 +97,27 @@ def test_each_value_says_where_it_came_from():
     assert (origins["custom_data.colour"], origins["custom_data.size"]) == ("rule r0", "rule r1")
 
 
+@pytest.mark.parametrize("when", [None, "has(profile.n)"])
+def test_a_limit_that_a_rule_could_not_lift_is_not_said_to_be_the_rule_s(when):
+    rule = {"when": when, "then": {"server_event": {"limited_data_use": False, "opt_out": True}}}
+    profiles = {"crm": {"A-1": Profile(facts={"n": 1})}}
+    query = hit_query("Lead", cd_order_id="A-1", fbp=FBP, dpo="LDU", dpoco="0", dpost="0")
+    done = dry_run(request(query), policy(rule, **LINE), profiles)
+    origins = done.origins()
+    assert (done.event.data_processing_options, origins["opt_out"]) == (("LDU",), "rule r0")
+    assert origins["data_processing_options"] == "hit dpo"
+
+
+@pytest.mark.parametrize(("profiles", "not_held"), [(None, {}), ({"crm": {}}, {"r0": "when"})])
+def test_a_late_rule_did_not_hold_only_once_its_customer_was_looked_up(profiles, not_held):
+    assert ran({"when": "has(profile.n)", "then": {"drop": "twin"}}, profiles=profiles, **LINE).not_held == not_held
+
+
+def test_a_rule_whose_expression_fails_did_not_hold_for_that():
+    rule = {"when": "double(event.custom_data.order_id) > 3.0", "then": {"drop": "twin"}}
+    assert ran(rule).not_held == {"r0": "when failed"}
+
+
 def test_without_a_config_any_pixel_is_ours():
     anything = any_pixel(request(hit_query(id="42")), Policy(pixels={"": PixelPolicy()}))
     assert list(anything.pixels) == ["42"]

@@ -29,6 +29,7 @@ def test_what_the_hit_says_is_told_by_its_parameter():
     found = origins(request(f"{query}&ud[em]={HASH}&udff[ph]={HASH}"))
     assert found == {
         "event_name": "hit ev",
+        "action_source": "gateway",
         "event_time": "hit ts",
         "event_id": "hit eid",
         "event_source_url": "hit dl",

@@ -1,5 +1,6 @@
 """`pixeltwin explain`: what would happen to a hit, step by step. Nothing is sent and nothing kept."""
 
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
@@ -13,9 +14,11 @@ from pixeltwin.cli.asking import Asking
 from pixeltwin.cli.differences import code_of_test_event, relayed
 from pixeltwin.cli.hit_lines import read_lines, request_of_url
 from pixeltwin.cli.outbox_work import explain_event
+from pixeltwin.cli.printing import plain
 from pixeltwin.config import Config, load_config
-from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, dry_run
-from pixeltwin.gateway.look_ups import open_session
+from pixeltwin.errors import UnreachableError
+from pixeltwin.gateway.dry_run import BRIDGE, DryRun, any_pixel, dry_run, is_silent
+from pixeltwin.gateway.look_ups import Profiles, open_session
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.mapping.sessions import sessions_of
 from pixeltwin.mirror import PixelPolicy, Policy
@@ -23,7 +26,20 @@ from pixeltwin.pixel.request import HitRequest
 from pixeltwin.rules.rows import to_rows
 
 ADDRESSES: Final = ("http://", "https://")
+UNASKED: Final = "would be looked up"
+KNOWN: Final = "known"
+UNKNOWN: Final = "not known"
+SILENT: Final = "no answer"
+ORDERS: Final = {
+    UNASKED: "would be verified by {}, whose amount would count",
+    KNOWN: "verified by {}",
+    UNKNOWN: "{} does not know it",
+    SILENT: "would be verified by {}, which gives no answer",
+}
+FILE_NAME: Final = re.compile(r"/|\.[A-Za-z]\w*$")
 HITS_FILES: Final = (".txt", ".hits")
+
+type Silent = Mapping[str, str]  # why a source did not answer, by its name
 
 
 def explain_input(source: str, *, config: Path | None, as_json: bool, look_up: bool, now: float) -> int:
@@ -32,7 +48,7 @@ def explain_input(source: str, *, config: Path | None, as_json: bool, look_up: b
     With a config, what is no URL and no file is the id of an event in the outbox.
     """
     if config and not _is_input(source):
-        return explain_event(config, source, as_json=as_json)
+        return _event(config, source, as_json=as_json)
     loaded = load_config(config) if config else None
     policy = policy_of(loaded) if loaded else None
     console, count = Console(highlight=False, soft_wrap=True), 0
@@ -40,10 +56,12 @@ def explain_input(source: str, *, config: Path | None, as_json: bool, look_up: b
         for request in requests_of(source, now):
             count += 1
             explained = explain(request, policy, asking)
+            silent = asking.silent if asking else {}
             if as_json:
-                sys.stdout.buffer.write(orjson.dumps(_told(explained, loaded), option=orjson.OPT_APPEND_NEWLINE))
+                told = _told(explained, loaded, silent)
+                sys.stdout.buffer.write(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
             else:
-                _print(explained, loaded, console)
+                _print(explained, loaded, silent, console)
     return 0 if count else 1
 
 
@@ -58,6 +76,23 @@ def _is_input(source: str) -> bool:
     return source == "-" or source.startswith(ADDRESSES) or Path(source).is_file()
 
 
+def _event(config: Path, source: str, *, as_json: bool) -> int:
+    """Explain an event of the outbox. What is named like a file was probably meant as one."""
+    try:
+        return explain_event(config, source, as_json=as_json)
+    except UnreachableError:
+        if not FILE_NAME.search(source):
+            raise
+        raise ValueError(_no_input(source)) from None
+
+
+def _no_input(source: str) -> str:
+    return (
+        f"{source!r} is no URL and no file; a URL, a HAR, a flow file, a hits file or - would work, "
+        "and with a config the id of an event in the outbox"
+    )
+
+
 def requests_of(source: str, now: float) -> Iterator[HitRequest]:
     """The requests of a URL, a HAR, a flow file, a hits file, or of standard input. Raises ValueError for others."""
     if source == "-":
@@ -66,10 +101,7 @@ def requests_of(source: str, now: float) -> Iterator[HitRequest]:
         return iter([request_of_url(source, now)])
     path = Path(source)
     if not path.is_file():
-        raise ValueError(
-            f"{source!r} is no URL and no file; a URL, a HAR, a flow file, a hits file or - would work, "
-            "and with a config the id of an event in the outbox"
-        )
+        raise ValueError(_no_input(source))
     if path.suffix in HITS_FILES:
         return read_lines(path.read_text(encoding="utf-8").split("\n"), now)
     return _hits_of(path)
@@ -82,20 +114,20 @@ def _hits_of(path: Path) -> Iterator[HitRequest]:
     return (r for r in recorded_requests(path) if r.path.rstrip("/").endswith("/tr") or r.path.startswith(BRIDGE))
 
 
-def _told(explained: DryRun, config: Config | None) -> dict[str, Any]:
+def _told(explained: DryRun, config: Config | None, silent: Silent) -> dict[str, Any]:
     """As `--json` prints it."""
-    seen = {"relayed": relayed(explained, config) is not None}
+    seen = {"relayed": relayed(explained, config) is not None, "no_answer": silent}
     return explained.as_json() | seen | {"test_event_code": code_of_test_event(explained, config)}
 
 
-def _print(explained: DryRun, config: Config | None, console: Console) -> None:
+def _print(explained: DryRun, config: Config | None, silent: Silent, console: Console) -> None:
     hit = explained.admission.hit
     console.print(f"{hit.event_name} of pixel {hit.pixel_id}" if hit else "no hit", style="bold", markup=False)
-    for line in _steps(explained, config):
+    for line in _steps(explained, config, silent):
         console.print(f"  {line}", markup=False)
 
 
-def _steps(explained: DryRun, config: Config | None) -> Iterable[str]:
+def _steps(explained: DryRun, config: Config | None, silent: Silent) -> Iterable[str]:
     admission = explained.admission
     if consent := admission.verdict.told:
         twin, relay = (treatment.name.lower() for treatment in (admission.verdict.twin, admission.verdict.relay))
@@ -104,7 +136,9 @@ def _steps(explained: DryRun, config: Config | None) -> Iterable[str]:
         yield f"rules     {', '.join(admission.ruled.names)}"
     if admission.ruled and admission.ruled.late:
         yield f"rules     when the customer is known: {', '.join(admission.ruled.late)}"
-    yield from _sources(explained)
+    if not_held := explained.not_held:
+        yield f"rules     did not hold: {', '.join(f'{name} ({why})' for name, why in not_held.items())}"
+    yield from _sources(explained, silent)
     if admission.hit:
         yield f"browser   {_browsers_copy(explained, config)}"
     for draft, sealed in explained.twins:
@@ -117,13 +151,31 @@ def _steps(explained: DryRun, config: Config | None) -> Iterable[str]:
         yield f"no twin: {explained.skip}{f' ({admission.because})' if admission.because else ''}"
 
 
-def _sources(explained: DryRun) -> Iterator[str]:
+def _sources(explained: DryRun, silent: Silent) -> Iterator[str]:
     for draft in explained.admission.drafts[:1]:
+        if draft.verifier and draft.verifier not in draft.keys:
+            yield f"order     names none that {draft.verifier} could be asked for"
         for name, key in draft.keys.items():
-            profiles = explained.profiles or {}
-            asked = name in profiles
-            known = "known" if key in profiles.get(name, {}) else "not known"
-            yield f"customer  {_whose(key, explained.policy)}{name}: {known if asked else 'would be looked up'}"
+            said = _said(explained.profiles, name, key)
+            why = f" ({plain(_why(name, silent))})" if said == SILENT else ""
+            if name == draft.verifier:
+                yield f"order     {ORDERS[said].format(name)}{why}"
+            else:
+                yield f"customer  {_whose(key, explained.policy)}{name}: {said}{why}"
+
+
+def _said(profiles: Profiles | None, source: str, key: str) -> str:
+    """What a source said of a customer, or of an order."""
+    if profiles is None or source not in profiles:
+        return UNASKED
+    if is_silent(profiles, source, key):
+        return SILENT
+    return KNOWN if key in profiles[source] else UNKNOWN
+
+
+def _why(name: str, silent: Silent) -> str:
+    """Why it said nothing: for its own reason, or because a source of sessions did not say who it is."""
+    return silent.get(name) or ", ".join(f"{source}: {why}" for source, why in silent.items())
 
 
 def _whose(key: str, policy: Policy) -> str:

@@ -1,5 +1,6 @@
 """What a gateway would do with one request, without sending, asking or keeping anything."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from pixeltwin.mirror import Admission, Draft, Policy, Sealed, Unsent, admit, ad
 from pixeltwin.pixel.hit import parse_hit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
+from pixeltwin.rules.ruleset import Ruled
 
 BRIDGE = "/events"
 
@@ -54,6 +56,34 @@ class DryRun:
         return tuple(dict.fromkeys(name for name, verifier in asked if name != verifier))
 
     @property
+    def not_held(self) -> dict[str, str]:
+        """The rules that did not hold: the part that did not, `match` or `when`; `not asked` behind one that drops.
+
+        A late rule is among them only if the customer was looked up.
+        """
+        if self.admission.ruled is None:
+            return {}
+        found: dict[str, str] = {}
+        for ruled in self._decided:
+            found |= {name: f"when{' failed' if name in ruled.faults else ''}" for name in ruled.unmet}
+        held = {name for ruled in self._decided for name in (*ruled.names, *ruled.late)}
+        return {name: found.get(name, why) for name, why in self._in_vain() if name in found or name not in held}
+
+    @property
+    def _decided(self) -> tuple[Ruled, ...]:
+        """What rules decided when the hit came, and where the customer was looked up when its first twin was sealed."""
+        ends = self.ends[:1] if self.profiles is not None else ()
+        early = self.admission.ruled
+        return (*([early] if early else ()), *(end.ruled for end in ends if isinstance(end, Sealed | Unsent)))
+
+    def _in_vain(self) -> Iterator[tuple[str, str]]:
+        """Why each rule would not have held, if it is none whose `when` was asked."""
+        ruled, is_over = self.admission.ruled, False
+        for rule in self.policy.rules.rules:
+            yield rule.name, "not asked" if is_over else "match"
+            is_over = is_over or bool(ruled and ruled.drop and ruled.because == rule.name)
+
+    @property
     def skip(self) -> str | None:
         """Why there is no twin."""
         if self.admission.skip:
@@ -91,7 +121,9 @@ class DryRun:
             "notes": sealed.notes if sealed else [],
             "because": admission.because,
             "consent": admission.verdict.told,
+            "would_be_verified_by": self.presumed,
             "rules": sealed.rules if sealed else (admission.ruled.names if admission.ruled else []),
+            "rules_not_held": self.not_held,
             "relayed": admission.relay is not None,
             "held": self.is_held,
             "origins": self.origins(),

@@ -62,6 +62,7 @@ def _limits(hit: PixelHit, request: HitRequest, event: ServerEvent) -> str:
 
 FIELDS: Final[Mapping[str, Tell]] = {
     "event_name": lambda hit, request, event: "hit ev",
+    "action_source": lambda hit, request, event: "gateway",
     "event_time": _time,
     "event_id": lambda hit, request, event: "hit eid" if hit.event_id else "new, written into the browser's copy",
     "event_source_url": lambda hit, request, event: "hit dl" if hit.get("dl") else "Referer",

@@ -17,7 +17,7 @@ from pixeltwin.mapping.notes import notes
 from pixeltwin.mapping.openbridge import OpenBridgePost, parse_openbridge, with_every_hash
 from pixeltwin.mapping.server_event import server_event, source_url
 from pixeltwin.mirror.draft import Draft, Twin
-from pixeltwin.mirror.limits import cleaned_of_rules, limited_copy, never_less_limited
+from pixeltwin.mirror.limits import cleaned_of_rules, limited_copy, never_less_limited, taken_back
 from pixeltwin.mirror.policy import PixelPolicy, Policy
 from pixeltwin.pixel.browser_id import RANDOM_BELOW, BrowserIds, browser_ids, page_host
 from pixeltwin.pixel.client_ip import FBI_COOKIE, client_ip, visitor_ip
@@ -186,8 +186,10 @@ class Arriving:
 
     def _twins(self, record_id: str) -> tuple[Twin, ...]:
         policy, ruled, verdict = self.policy, self.ruled, self.verdict
-        event, removed = cleaned_of_rules(self.moment.event, ruled, policy.privacy, policy.clean_rules)
-        event = never_less_limited(event, self.given, verdict)
+        made, removed = cleaned_of_rules(self.moment.event, ruled, policy.privacy, policy.clean_rules)
+        event = never_less_limited(made, self.given, verdict)
+        if event is not made:
+            taken_back(ruled)
         remarks, elements = (*self._notes(event), *removed), self._late_elements()
         twins = []
         for number, target in enumerate(self._targets()):

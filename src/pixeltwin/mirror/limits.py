@@ -39,6 +39,12 @@ def never_less_limited(event: EventJson, given: EventJson, verdict: Verdict) -> 
     return event | limited_data_use((LIMITED,), *verdict.limits)
 
 
+def taken_back(ruled: Ruled) -> None:
+    """Whoever limited the event again, no rule set these fields any more."""
+    for name in FIELDS:
+        ruled.origins.pop(name, None)
+
+
 def cleaned_of_rules(
     event: EventJson, ruled: Ruled, privacy: Privacy, clean_rules: frozenset[str]
 ) -> tuple[EventJson, list[str]]:

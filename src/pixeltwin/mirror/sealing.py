@@ -13,7 +13,7 @@ from pixeltwin.consent.verdict import ALLOWED, Answer
 from pixeltwin.enrich.merge import added, merged_custom_data, more_hashes
 from pixeltwin.enrich.source import Profile
 from pixeltwin.mirror.draft import Draft
-from pixeltwin.mirror.limits import cleaned_of_rules, never_less_limited
+from pixeltwin.mirror.limits import cleaned_of_rules, never_less_limited, taken_back
 from pixeltwin.mirror.policy import Policy
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.rules.moment import Sealing, consent_of
@@ -114,7 +114,10 @@ def _ruled(
     if moment.event is given:
         return event, ruled, []
     made, removed = cleaned_of_rules(moment.event, ruled, policy.privacy, policy.clean_rules)
-    return ServerEvent.model_validate(never_less_limited(made, given, ALLOWED)), ruled, removed
+    limited = never_less_limited(made, given, ALLOWED)
+    if limited is not made:
+        taken_back(ruled)
+    return ServerEvent.model_validate(limited), ruled, removed
 
 
 def _sealing(draft: Draft, event: EventJson, known: Known, policy: Policy) -> Sealing:

@@ -31,13 +31,14 @@ class Target(NamedTuple):
 class Ruled:
     """What the rules have decided besides what they set on the event.
 
-    `names` are the rules that held, `late` those that may hold once the customer is known. `because` is the rule for
-    whose sake there is no twin. `origins` says which rule set a field. `faults` are rules, or fields of theirs
-    (`rule: field`), that gave nothing that can be used.
+    `names` are the rules that held, `late` those that may hold once the customer is known, `unmet` those whose `when`
+    alone did not hold. `because` is the rule for whose sake there is no twin. `origins` says which rule set a field.
+    `faults` are rules, or fields of theirs (`rule: field`), that gave nothing that can be used.
     """
 
     names: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    unmet: list[str] = field(default_factory=list)
     drop: Leg | None = None
     sampled_out: bool = False
     because: str = ""
@@ -110,10 +111,12 @@ def _holds(rule: Rule, moment: Moment, ruled: Ruled) -> bool:
     if rule.when is None:
         return True
     try:
-        return rule.when.holds(moment.scope)
+        if rule.when.holds(moment.scope):
+            return True
     except FaultError:
         ruled.faults.append(rule.name)
-        return False
+    ruled.unmet.append(rule.name)
+    return False
 
 
 def _do(rule: Rule, moment: Moment, ruled: Ruled, hash_values: HashValues, now: float) -> None:
