@@ -159,7 +159,7 @@ def test_what_no_expression_asks_for_is_not_read():
         ("(1", "write an expression in CEL"),
         ("evnt.event_name == 'a'", "there is no 'evnt' here"),
         ("profile.x > 1.0", "there is no 'profile' here"),
-        ("lenght(hit.x) > 1", "There is no function 'lenght'"),
+        ("lenght(hit.x) > 1", "use a function of CEL (https://cel.dev): there is no function 'lenght'"),
         ("hit.x.startWith('a')", "did you mean startsWith?"),
         ("hit.x.matches('(')", "regular expression of RE2"),
         ("matches(hit.x, '[')", "regular expression of RE2"),

@@ -221,8 +221,10 @@ def _full(function: str, named: Collection[str]) -> str:
 
 def _check_names(names: Collection[str], known: Collection[str], remedy: str) -> None:
     if strange := next((name for name in sorted(names) if name not in known), None):
-        close = get_close_matches(strange, known, 1, 0) or [""]
-        raise wrong(remedy.format(name=repr(strange), known=", ".join(sorted(known)), close=close[0]))
+        close = get_close_matches(strange, known, 1)
+        if "{close}" in remedy and not close:
+            raise wrong(f"use a function of CEL (https://cel.dev): there is no function {strange!r}")
+        raise wrong(remedy.format(name=repr(strange), known=", ".join(sorted(known)), close="".join(close)))
 
 
 def _check_patterns(source: str) -> None:

@@ -26,9 +26,15 @@ class Rate(NamedTuple):
     period: float
 
 
-def wrong(remedy: str) -> PydanticCustomError:
-    """The error to raise for a value that cannot be used. `remedy` says what would work, never what was found."""
-    return PydanticCustomError("config", "{remedy}", {"remedy": remedy})
+def wrong(remedy: str, at: tuple[str | int, ...] = ()) -> PydanticCustomError:
+    """The error to raise for a value that cannot be used. `remedy` says what would work, never what was found.
+
+    Whoever looks at a whole section says with `at` which option in it is meant; `KEY` behind a name means the name.
+    """
+    return PydanticCustomError("config", "{remedy}", {"remedy": remedy, "at": at})
+
+
+KEY: Final = "[key]"  # as pydantic says that the key of a mapping is meant
 
 
 def parse_duration(value: Any) -> float:

@@ -5,6 +5,15 @@ from .factories import SHOP, problems
 PUBLIC = "server: { listen: '0.0.0.0:80' }\n"
 ELEMENT = 'elements: { customer_id: { signed_cookie: uid, key: "${UID_KEY}" } }\n'
 TWO = 'pixels:\n- { id: "1", access_token: "${SHOP_TOKEN}" }\n- { id: "2", access_token: "${SHOP_TOKEN}" }\n'
+CRM = f"""{SHOP}{ELEMENT}sources:
+  crm:
+    kind: sql
+    key: customer_id
+    url: ${{DSN:-sqlite:///a}}
+    query: SELECT WHERE id IN :keys
+    map: {{}}
+"""
+BY_URL = "sources: { crm: { kind: http, url: 'https://a.example/', key: customer_id } }"
 
 BAD = [
     # text, line, column, key, part of the remedy
@@ -67,6 +76,12 @@ BAD = [
         "'customer_id'",
     ),
     (SHOP + ELEMENT + "sources: { crm: { key: customer_id } }", 3, 17, "sources.crm", "`kind: embedded`"),
+    (CRM.replace("id IN :keys", "1"), 8, 12, "sources.crm.query", "WHERE id IN :keys"),
+    (CRM.replace("map: {}", "map: { email: mail }"), 9, 12, "sources.crm.map.email", "first, such as em: mail"),
+    (CRM.replace("map: {}", "profile: [orders, a b]"), 9, 23, "sources.crm.profile[1]", "letters, digits"),
+    (CRM.replace("map: {}", "custom_data: { em: x }"), 9, 20, "sources.crm.custom_data.em", "under `map`"),
+    (CRM.replace("map: {}", "profile: { a: em }"), 9, 19, "sources.crm.profile.a", "must not stay readable"),
+    (SHOP + ELEMENT + BY_URL, 3, 36, "sources.crm.url", "write {key} where"),
     (SHOP + "version: 1\nversion: 1", 3, 1, "version", "remove one"),
     (SHOP + "<<: { version: 1 }", 2, 1, "the file", "`name: value`"),
     (SHOP + "version: !x 1", 2, 10, "version", "`!`"),
@@ -135,8 +150,40 @@ def test_host_of_a_pixel_has_to_be_a_public_one():
 
 
 def test_quoted_line_covers_what_stands_behind_a_key_and_nothing_else():
-    text = SHOP + "sources: { crm: { kind: embedded, key: uid, path: 3 } }"
-    assert problems(text)[0].source == "sources: { crm: { kind: embedded, key: ***, path: 3 } }"
+    text = SHOP + 'elements: { uid: { jwt: uid, key: "uid,x", pattern: 3 } }'
+    assert problems(text)[0].source == "elements: { uid: { jwt: uid, key: *******, pattern: 3 } }"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("sources: { crm: { kind: embedded, key: uid, path: 3 } }", "{ crm: { kind: embedded, key: uid, path: 3 } }"),
+        (
+            'sources: { crm: { kind: embedded, "key": uid, path: 3 } }',
+            '{ crm: { kind: embedded, "key": uid, path: 3 } }',
+        ),
+        ("sources: { crm: { key: uid, kind: http, headers: { key: abcd }, url: 3 } }", "{ key: ****"),
+        ("sources: { crm: { key: uid, kind: http, token: abcd } }", "{ key: uid, kind: http, token: ****"),
+        ("sources: { crm: { kind: csv, path: [], key: uid,token: abcd } }", "path: [], key: uid,token: ****"),
+        (
+            "rules: [{ name: a, then: { custom_data: { rows: [{ key: b..c, value: 1 }] } } }]",
+            "[{ key: b..c, value: 1 }]",
+        ),
+    ],
+)
+def test_a_quoted_line_shows_the_key_that_names_an_element_or_a_row_and_covers_every_other(text, line):
+    shown = "\n".join(problem.source for problem in problems(SHOP + text))
+    assert line in shown
+    assert "abcd" not in shown
+
+
+def test_who_has_more_names_than_are_shown_is_told_so():
+    remedies = {
+        problem.key: problem.remedy
+        for problem in problems(SHOP + "rules: [{ name: a, zz: 1, then: { user_data: { qq: x } } }]")
+    }
+    assert remedies["rules[0].then.user_data.qq"].endswith(", …")
+    assert remedies["rules[0].zz"] == "known here: name, match, when, then"
 
 
 def test_control_characters_of_the_file_do_not_reach_the_terminal():

@@ -33,6 +33,9 @@ def problem(*rules: str, more: str = "") -> Problem:
 
 # Mistakes.
 
+LDU = "then.server_event.limited_data_use."
+ROW = "then.custom_data.rows[1].key"
+
 
 @pytest.mark.parametrize(
     ("rule", "key", "found", "remedy"),
@@ -40,17 +43,48 @@ def problem(*rules: str, more: str = "") -> Problem:
         (f"match: {{ pixel: shp }}, {DROP}", "match.pixel", "no pixel is named 'shp'", "did you mean 'shop'?"),
         (f"match: {{ not: {{ pixel: shp }} }}, {DROP}", "match.pixel", "no pixel is named 'shp'", "'shop'"),
         ("then: { pixels: [shop, shp] }", "then.pixels", "no pixel is named 'shp'", "'shop'"),
-        ("then: { pixel: { id: shp } }", "then.pixel", "no pixel is named 'shp'", "add its access_token"),
-        ("then: { pixel: { id: '999' } }", "then.pixel", "no pixel is named '999'", "add its access_token"),
-        (f"match: {{ element: {{ ui: x }} }}, {DROP}", "", "no element is named 'ui'", "did you mean 'uid'?"),
-        (f"match: {{ not: {{ element: {{ ui: x }} }} }}, {DROP}", "", "no element is named 'ui'", "'uid'"),
-        (f"when: 'el.ui == \"x\"', {DROP}", "", "no element is named 'ui'", "'uid'"),
-        ("then: { server_event: { event_id: '{{ ui }}' } }", "", "no element is named 'ui'", "'uid'"),
-        ("then: { user_data: { em: ['{{ ui }}'] } }", "", "no element is named 'ui'", "'uid'"),
-        ("then: { custom_data: { json: { a: { b: '{{ ui }}' } } } }", "", "no element is named 'ui'", "'uid'"),
-        ("then: { custom_data: { rows: [{ key: a, value: '{{ ui }}' }] } }", "", "no element is named 'ui'", "'uid'"),
-        ("then: { test_event: { code: '{{ ui }}' } }", "", "no element is named 'ui'", "'uid'"),
-        ("then: { test_event: { code: T, when: 'el.ui == \"1\"' } }", "", "no element is named 'ui'", "'uid'"),
+        ("then: { pixel: { id: shp } }", "then.pixel.id", "no pixel is named 'shp'", "add its access_token"),
+        ("then: { pixel: { id: '999' } }", "then.pixel.id", "no pixel is named '999'", "add its access_token"),
+        (
+            f"match: {{ element: {{ ui: x }} }}, {DROP}",
+            "match.element.ui",
+            "no element is named 'ui'",
+            "did you mean 'uid'?",
+        ),
+        (
+            f"match: {{ not: {{ element: {{ ui: x }} }} }}, {DROP}",
+            "match.not.element.ui",
+            "no element is named 'ui'",
+            "'uid'",
+        ),
+        (f"when: 'el.ui == \"x\"', {DROP}", "when", "no element is named 'ui'", "'uid'"),
+        (
+            "then: { server_event: { event_id: '{{ ui }}' } }",
+            "then.server_event.event_id",
+            "no element is named 'ui'",
+            "'uid'",
+        ),
+        ("then: { user_data: { em: ['{{ ui }}'] } }", "then.user_data.em[0]", "no element is named 'ui'", "'uid'"),
+        ("then: { user_data: { em: '{{ ui }}' } }", "then.user_data.em", "no element is named 'ui'", "'uid'"),
+        (
+            "then: { custom_data: { json: { a: { b: '{{ ui }}' } } } }",
+            "then.custom_data.json.a.b",
+            "named 'ui'",
+            "'uid'",
+        ),
+        (
+            "then: { custom_data: { rows: [{ key: a, value: '{{ ui }}' }] } }",
+            "then.custom_data.rows[0].value",
+            "named 'ui'",
+            "'uid'",
+        ),
+        ("then: { test_event: { code: '{{ ui }}' } }", "then.test_event.code", "no element is named 'ui'", "'uid'"),
+        (
+            "then: { test_event: { code: T, when: 'el.ui == \"1\"' } }",
+            "then.test_event.when",
+            "no element is named 'ui'",
+            "'uid'",
+        ),
     ],
 )
 def test_a_name_that_nobody_has_given_is_pointed_at(rule, key, found, remedy):
@@ -69,12 +103,23 @@ def test_a_name_that_nobody_has_given_is_pointed_at(rule, key, found, remedy):
         ("match: { country: [DE, Germany] }, " + DROP, "match.country[1]", 40, "'DE'"),
         ("match: { custom_data: { value: { over: 3 } } }, " + DROP, "match.custom_data.value.over", 50, "above"),
         ("then: { drop: all }", "then.drop", 31, "'twin' or 'both'"),
-        ("then: { server_event: { action_source: web } }", "then.server_event", 39, "action_source: write one of"),
+        ("then: { server_event: { action_source: web } }", "then.server_event.action_source", 56, "write one of"),
+        ("then: { server_event: { event_time: soon } }", "then.server_event.event_time", 53, "unix seconds"),
+        ("then: { server_event: { limited_data_use: { country: XX } } }", LDU + "country", 70, "US"),
+        ("then: { server_event: { limited_data_use: { state: XX } } }", LDU + "state", 68, "one of CA, CO"),
+        ("then: { user_data: { client_ip_address: here } }", "then.user_data.client_ip_address", 57, "public IP"),
+        ("then: { user_data: { email: x } }", "then.user_data.email", 38, "did you mean 'em'?"),
+        ("then: { user_data: { date_of_birth: x } }", "then.user_data.date_of_birth", 38, "did you mean 'db'?"),
+        ("then: { custom_data: { rows: [{ key: a, value: 1 }, { key: 'b..c', value: 1 }] } }", ROW, 76, "order_id"),
+        ("then: { custom_data: { rows: [{ key: a, value: 1 }, { key: a, value: 1 }] } }", ROW, 76, "twice"),
+        ("then: { custom_data: { rows: [{ key: 'a[0]', value: 1 }, { key: 'a[2]', value: 1 }] } }", ROW, 81, "gap"),
+        ("then: { pixel: { id: x, access_token: '${SHOP_TOKEN}' } }", "then.pixel.id", 38, "the pixel's digits"),
+        ("then: { drop: twin, sample: 10% }", "then.drop", 31, "drop alone"),
         ("then: { server_event: { event_tme: 1 } }", "then.server_event.event_tme", 41, "'event_time'"),
         ("then: { sample: 200% }", "then.sample", 33, "less than 1"),
         ("then: { custom_data: { json: '[1]' } }", "then.custom_data.json", 46, "a JSON object"),
         ("then: { test_event: { code: T, until: soon } }", "then.test_event.until", 55, "the last day"),
-        ("when: 'profile.x > 1.0', then: { drop: both }", "", 5, "it is late"),
+        ("when: 'profile.x > 1.0', then: { drop: both }", "then.drop", 56, "it is late"),
     ],
 )
 def test_a_mistake_is_pointed_at_by_line_and_column(rule, key, column, remedy):
@@ -164,7 +209,9 @@ def test_where_somebody_says_so_it_can_hold():
 
 
 def test_a_fact_that_no_source_has_is_a_warning():
-    assert warnings(f"when: 'profile.oders > 1.0', {DROP}", more=CRM) == [("rules[0]", "no source says profile.oders")]
+    assert warnings(f"when: 'profile.oders > 1.0', {DROP}", more=CRM) == [
+        ("rules[0].when", "no source says profile.oders")
+    ]
     assert warnings(f"when: 'profile.orders > 1.0', {DROP}", more=CRM) == []
 
 

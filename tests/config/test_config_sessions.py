@@ -32,7 +32,7 @@ def test_two_cookies_may_lead_to_one_source():
 
 
 FIRST_OF = "{ first_of: [%s] }"
-RULE = "rules:\n  - ¦{ name: one, %s }\n"
+RULE = "rules:\n  - { name: one, %s }\n"
 DROP = "then: { drop: twin }"
 BAD = [
     # the text, with a mark where the mistake is, its key, part of what was found, part of the remedy
@@ -79,12 +79,17 @@ BAD = [
         "sealed by now",
         "at the elements",
     ),
-    (text(more=RULE % f"match: {{ element: {{ visitor: x }} }}, {DROP}"), "rules[0]", "is a session", "profile."),
-    (text(more=RULE % f"when: el.visitor == 'x', {DROP}"), "rules[0]", "'visitor' is a session", "profile."),
-    (text(more=RULE % f"when: profile.a && el.visitor == 'x', {DROP}"), "rules[0]", "is a session", "profile."),
     (
-        text(more=RULE % 'then: { user_data: { external_id: "{{ visitor }}" } }'),
-        "rules[0]",
+        text(more=RULE % f"match: {{ element: {{ ¦visitor: x }} }}, {DROP}"),
+        "rules[0].match.element.visitor",
+        "is a session",
+        "profile.",
+    ),
+    (text(more=RULE % f"when: ¦el.visitor == 'x', {DROP}"), "rules[0].when", "'visitor' is a session", "profile."),
+    (text(more=RULE % f"when: ¦profile.a && el.visitor == 'x', {DROP}"), "rules[0].when", "is a session", "profile."),
+    (
+        text(more=RULE % 'then: { user_data: { external_id: ¦"{{ visitor }}" } }'),
+        "rules[0].then.user_data.external_id",
         "'visitor' is a session",
         "profile.",
     ),

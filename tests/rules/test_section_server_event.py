@@ -74,8 +74,9 @@ def test_an_optional_value_that_is_not_there_is_no_fault(given):
 
 @pytest.mark.parametrize(("field", "given"), BAD)
 def test_a_literal_that_cannot_be_used_is_an_error_in_the_file(field, given):
-    with pytest.raises(ValidationError, match=f"{field}: write"):
+    with pytest.raises(ValidationError, match="write") as refused:
         rules({"then": section(field, given)})
+    assert refused.value.errors()[0]["ctx"]["at"] == (field,)
 
 
 def test_the_fields_that_a_rule_has_set_are_named():
@@ -151,7 +152,7 @@ def test_a_time_is_seconds_digits_or_iso_8601(given, expected):
 
 @pytest.mark.parametrize("given", ["soon", "23.11.2026", "2026-13-01", "1e99", "nan", True, "1_795_458_200"])
 def test_a_literal_that_is_no_time_is_an_error_in_the_file(given):
-    with pytest.raises(ValidationError, match="event_time: write unix seconds or an ISO 8601 time"):
+    with pytest.raises(ValidationError, match="write unix seconds or an ISO 8601 time"):
         rules({"then": section("event_time", given)})
 
 

@@ -17,7 +17,7 @@ from pixeltwin.config.checks import check, doubts
 from pixeltwin.config.document import Document, Fault, Loc, Reader, Spot, UnreadableError
 from pixeltwin.config.fixed import fixed
 from pixeltwin.config.model import Config
-from pixeltwin.config.problems import HINTS, Explainer, dress
+from pixeltwin.config.problems import HINTS, Explainer, dress, element_keys
 from pixeltwin.config.references import fill_references
 from pixeltwin.config.rule_checks import check_rules, doubts_about_rules
 from pixeltwin.config.shape import places
@@ -54,11 +54,11 @@ def read_text(text: str, *, base: Path, env: Mapping[str, str], file: str, runni
     config, faults = _validate(document, explainer, env)
     if config and running:
         faults += fixed(config, running, document)
-    covers = explainer.covers()
+    covers, harmless = explainer.covers(), element_keys(document)
     if faults or not config:
-        raise ConfigError([dress(fault, file, lines, covers) for fault in _in_order(faults)])
+        raise ConfigError([dress(fault, file, lines, covers, harmless) for fault in _in_order(faults)])
     doubtful = [*doubts(document), *doubts_about_rules(config, document)]
-    config._warnings = tuple(dress(doubt, file, lines, covers) for doubt in _in_order(doubtful))
+    config._warnings = tuple(dress(doubt, file, lines, covers, harmless) for doubt in _in_order(doubtful))
     config._base, config._text, config._digest = base.absolute(), text, sha256(text.encode()).hexdigest()[:12]
     return config
 

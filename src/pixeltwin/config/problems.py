@@ -5,7 +5,7 @@ shown, and in the quoted line of the file whatever looks like a secret is covere
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, get_args
 
@@ -13,12 +13,15 @@ from pydantic import BaseModel, SecretStr
 from pydantic_core import ErrorDetails
 
 from pixeltwin import kinds
-from pixeltwin.config.document import Document, Fault, Loc
+from pixeltwin.capi.normalize import META_NAMES
+from pixeltwin.config.document import Document, Fault, Loc, Spot
 from pixeltwin.config.interpolation import is_interpolated
 from pixeltwin.errors import Problem
+from pixeltwin.units import KEY
 
 _WIDTH: Final = 120  # columns of a quoted line; a longer one would bury the message
 _LONGEST: Final = 2000  # characters of any text; also keeps the patterns below quick
+_NAMES: Final = 20  # of what is known, as many as a reader looks through
 _SHORT: Final = 8  # shorter values are no secrets, and would be found everywhere
 
 _KEYED: Final = re.compile(
@@ -37,8 +40,17 @@ def did_you_mean(word: str, known: list[str], nothing: str = "remove it") -> str
     """The remedy for a name that is not among the known ones."""
     if not known:
         return nothing
-    close = get_close_matches(word, known, 1)
-    return f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(known[:20])}"
+    if (meant := META_NAMES.get(word.lower().replace("-", "_"))) in known:
+        return f"did you mean '{meant}'?"
+    if close := get_close_matches(word, known, 1):
+        return f"did you mean '{close[0]}'?"
+    return f"known here: {', '.join(known[:_NAMES])}{', …' if len(known) > _NAMES else ''}"
+
+
+def element_keys(document: Document) -> frozenset[Spot]:
+    """Where a key is called `key` and holds no secret: a source's names an element, a row's a path."""
+    spots = [(spot, _names_no_secret(loc)) for loc, spot in document.keys.items() if loc[-1] == "key"]
+    return frozenset(spot for spot, _ in spots) - {spot for spot, is_harmless in spots if not is_harmless}
 
 
 class Explainer:
@@ -65,18 +77,28 @@ class Explainer:
 
     def explain(self, error: ErrorDetails) -> Fault:
         """One error as a fault."""
-        loc = self._document.resolve(self._without_kinds(error["loc"]))
+        loc = self._without_kinds((*error["loc"], *_context(error, "at")))
+        loc, is_key = self._named(loc[:-1]) if loc[-1:] == (KEY,) else (self._document.resolve(loc), False)
         if error["type"] == "missing":
             return self._missing(loc, str(error["loc"][-1]))
         if error["type"] == "extra_forbidden":
             return self._unknown(loc)
-        if error["loc"][-1:] == ("[key]",):
+        if is_key:
             return Fault(loc, self._document.key_spot(loc), repr(loc[-1]), error["msg"])
         if error["type"] == "union_tag_invalid":
             loc = (*loc, "kind")
         found = FOUND.get(error["type"]) or self._shown(loc)
         spot = self._document.key_spot(loc) if self._is_secret(loc) else self._document.value_spot(loc)
         return Fault(loc, spot, found, REMEDIES.get(error["type"], _as_it_says)(error))
+
+    def _named(self, loc: Loc) -> tuple[Loc, bool]:
+        """Where a key is, and whether it is one in the file: some may be written as a list's items."""
+        place = self._document.resolve(loc)
+        if place[-1:] == loc[-1:]:
+            return place, bool(place)
+        given = self._document.at(place)
+        is_item = isinstance(given, list) and loc[-1] in given
+        return ((*place, given.index(loc[-1])) if is_item else place), False
 
     def _without_kinds(self, loc: Loc) -> Loc:
         """Pydantic puts a model's kind before its options; an element has a key of that name, so that it misleads."""
@@ -112,11 +134,17 @@ class Explainer:
             return "a value that is not shown here" if self._document.raw.get(loc) else "no value"
         if loc in self._document.raw:
             return repr(self._document.raw[loc][:60]) if self._document.raw[loc] else "no value"
-        return "a list" if isinstance(self._document.at(loc), list) else "`name: value` pairs"
+        given = self._document.at(loc)
+        return "nothing in it" if given == {} else "a list" if isinstance(given, list) else PAIRS
 
 
-def dress(fault: Fault, file: str, lines: list[str], covers: Mapping[str, str]) -> Problem:
-    """The fault as the reader sees it. `covers` says what is shown in place of what."""
+def dress(
+    fault: Fault, file: str, lines: list[str], covers: Mapping[str, str], harmless: Collection[Spot] = ()
+) -> Problem:
+    """The fault as the reader sees it. `covers` says what is shown in place of what.
+
+    `harmless` are keys that look as if they held a secret and do not.
+    """
 
     def clean(text: str) -> str:
         for value, shown in covers.items():
@@ -125,7 +153,7 @@ def dress(fault: Fault, file: str, lines: list[str], covers: Mapping[str, str]) 
         return text if text.isprintable() else repr(text)  # no file may steer the reader's terminal
 
     line, column = fault.spot
-    source = clean(_quoted(lines, line, column, fault.found == UNKNOWN))
+    source = clean(_quoted(lines, line, column, fault.found == UNKNOWN, harmless))
     return Problem(file, line, column, clean(key_text(fault.loc)), clean(fault.found), clean(fault.remedy), source)
 
 
@@ -134,14 +162,29 @@ def key_text(loc: Loc) -> str:
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in loc).lstrip(".") or "the file"
 
 
-def _quoted(lines: list[str], line: int, column: int, is_unknown: bool) -> str:
+def _quoted(lines: list[str], line: int, column: int, is_unknown: bool, harmless: Collection[Spot]) -> str:
     text = lines[line - 1] if 0 < line <= len(lines) else ""
     if is_unknown:  # a mistyped `access_token` has a token behind it
         text = text[: column - 1] + re.sub(r"(?<=:)\s+(?!\$\{\w+\}\s*$).*", " …", text[column - 1 :])
-    text = _KEYED.sub(_cover_value, text[:_LONGEST])
+    text = _covered(text[:_LONGEST], {place - 1 for at, place in harmless if at == line})
     if not text.isprintable() or column > _WIDTH:
         return ""
     return text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
+
+
+def _covered(text: str, harmless: Collection[int]) -> str:
+    """The line with a cover over what its keys say is a secret; not of those that begin at the `harmless` places."""
+
+    def cover(match: re.Match[str]) -> str:
+        if match.start() in harmless or match.start() - 1 in harmless:  # behind its quote
+            return match["key"] + _KEYED.sub(_cover_value, match[0].removeprefix(match["key"]))
+        return _cover_value(match)
+
+    return _KEYED.sub(cover, text)
+
+
+def _names_no_secret(loc: Loc) -> bool:
+    return (loc[:1] == ("sources",) and len(loc) == 3) or (loc[:1] == ("rules",) and loc[-3:-2] == ("rows",))
 
 
 def _without_default(text: str) -> str:
@@ -205,7 +248,8 @@ FOUND: Final = {
     "two_kinds": "more than one thing",
     "union_tag_not_found": "no kind",
 }
-PAIRS: Final = "write `name: value` pairs"
+PAIRS: Final = "`name: value` pairs"
+WRITE_PAIRS: Final = f"write {PAIRS}"
 
 REMEDIES: Final[dict[str, Callable[[ErrorDetails], str]]] = {
     "literal_error": lambda error: f"use {_context(error, 'expected')}",
@@ -217,10 +261,10 @@ REMEDIES: Final[dict[str, Callable[[ErrorDetails], str]]] = {
     "unknown_filter": lambda error: _one_of_the_known(error, "use one of"),
     "needs_options": lambda error: f"write what it needs: {{ {_context(error, 'word')}: … }}",
     "two_kinds": _one_of_them,
-    "model_type": lambda error: PAIRS,
-    "model_attributes_type": lambda error: PAIRS,
-    "dict_type": lambda error: PAIRS,
-    "mapping_type": lambda error: PAIRS,
+    "model_type": lambda error: WRITE_PAIRS,
+    "model_attributes_type": lambda error: WRITE_PAIRS,
+    "dict_type": lambda error: WRITE_PAIRS,
+    "mapping_type": lambda error: WRITE_PAIRS,
     "tuple_type": lambda error: "write a list, such as [a, b]",
     "list_type": lambda error: "write a list, such as [a, b]",
     "string_type": lambda error: "write text, in quotes",

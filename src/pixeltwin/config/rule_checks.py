@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from pixeltwin.config.asking import asking_fields, wished_elements
 from pixeltwin.config.document import Document, Fault, Loc
 from pixeltwin.config.model import Config
 from pixeltwin.config.problems import did_you_mean
@@ -15,6 +16,7 @@ from pixeltwin.rules.matcher import Match
 from pixeltwin.rules.rule import Rule
 from pixeltwin.rules.ruleset import never_holding
 from pixeltwin.rules.values import Literal
+from pixeltwin.units import KEY
 
 type Finding = tuple[Loc, str, str]  # where, what was found, what would work
 
@@ -35,7 +37,11 @@ def doubts_about_rules(config: Config, document: Document) -> Iterator[Fault]:
 
 def _faults(document: Document, findings: Iterable[Finding]) -> Iterator[Fault]:
     for loc, found, remedy in findings:
-        yield Fault(loc, document.value_spot(loc), found, remedy)
+        if loc[-1] == KEY:
+            yield Fault(loc[:-1], document.key_spot(loc[:-1]), found, remedy)
+        else:
+            place = loc if loc in document.values or isinstance(loc[-1], str) else loc[:-1]  # one, written as no list
+            yield Fault(place, document.value_spot(place), found, remedy)
 
 
 def _twice(config: Config) -> Iterator[Finding]:
@@ -57,7 +63,7 @@ def _pixels(config: Config) -> Iterator[Finding]:
                 yield ("rules", index, section, option), f"no pixel is named {name!r}", remedy
         if (other := rule.then.pixel) and not other.access_token and _literal(other.id) not in {None, *known}:
             remedy = "add its access_token, or the pixel under `pixels`"
-            yield ("rules", index, "then", "pixel"), f"no pixel is named {_literal(other.id)!r}", remedy
+            yield ("rules", index, "then", "pixel", "id"), f"no pixel is named {_literal(other.id)!r}", remedy
 
 
 def _literal(value: Any) -> str | None:
@@ -74,7 +80,8 @@ def _elements(config: Config) -> Iterator[Finding]:
 def _element_names(config: Config) -> Iterator[tuple[Loc, frozenset[str]]]:
     """Who asks for which data elements."""
     for index, rule in enumerate(config.rules):
-        yield ("rules", index), rule.elements | _wished(rule.match, "element")
+        yield from ((("rules", index, *loc), frozenset({name})) for loc, name in wished_elements(rule.match))
+        yield from ((("rules", index, *loc), asking.elements) for loc, asking in asking_fields(rule))
     for name, policy in config.consent.items():
         asked = (getattr(signal, "element", None) for signal in policy.read if signal.kind == "element")
         yield ("consent", name, "read"), frozenset(filter(None, asked))
@@ -126,9 +133,10 @@ def _unreachable(config: Config) -> Iterator[Finding]:
 def _unknown_facts(config: Config) -> Iterator[Finding]:
     known = {name for source in config.sources.values() for name in source.profile}
     for index, rule in enumerate(config.rules):
-        for name in sorted(rule.facts - known):
-            remedy = did_you_mean(name, sorted(known), "write its column under `profile` of a source")
-            yield ("rules", index), f"no source says profile.{name}", remedy
+        for loc, asking in asking_fields(rule):
+            for name in sorted(asking.facts - known):
+                remedy = did_you_mean(name, sorted(known), "write its column under `profile` of a source")
+                yield ("rules", index, *loc), f"no source says profile.{name}", remedy
 
 
 def _renamed(config: Config) -> Iterator[Finding]:

@@ -63,10 +63,11 @@ class Outcome(BaseModel):
         if self.twin.treatment < self.relay.treatment:
             raise wrong(
                 "restrict the twin as much as relay, or more: what Meta does not get from the visitor's browser "
-                "it must not get from your server"
+                "it must not get from your server",
+                at=("twin",),
             )
         if self.relay.hold_seconds and self.twin.hold_seconds not in (0, self.relay.hold_seconds):
-            raise wrong("hold both copies for the same time: one answer releases both")
+            raise wrong("hold both copies for the same time: one answer releases both", at=("twin",))
         return self
 
     @property

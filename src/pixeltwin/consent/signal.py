@@ -78,7 +78,7 @@ class ListedAnswers(SignalSettings):
         if not self.granted and not self.denied:
             raise wrong("add the values that mean yes, `granted: […]`, or those that mean no, `denied: […]`")
         if not set(self.granted).isdisjoint(self.denied):
-            raise wrong("keep each value in one of the lists, `granted` or `denied`")
+            raise wrong("keep each value in one of the lists, `granted` or `denied`", at=("denied",))
         return self
 
     def answer(self, value: str) -> Answer:

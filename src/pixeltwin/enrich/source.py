@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final, Protocol, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from pixeltwin.capi.normalize import NORMALIZERS, is_country
+from pixeltwin.capi.normalize import META_NAMES, NORMALIZERS, is_country
 from pixeltwin.expressions import AT_ADMISSION, Expression, expression_type
 from pixeltwin.kinds import FROZEN, KindSettings
-from pixeltwin.units import Duration, wrong
+from pixeltwin.units import KEY, Duration, wrong
 
 type Row = Mapping[str, Any]  # one customer's plaintext as a source has it: lives for one await, is never kept
 type Scalar = str | int | float | bool
@@ -66,19 +66,25 @@ def check_country(code: str) -> str:
 
 def check_map(columns: Mapping[str, str]) -> Mapping[str, str]:
     """Meta's keys on the left; only what Meta hashes can come out of a source."""
-    if not columns.keys() <= NORMALIZERS.keys():
-        raise wrong(f"write Meta's key first, such as em: email; the keys are {', '.join(NORMALIZERS)}")
+    for name in columns.keys() - NORMALIZERS.keys():
+        meant = META_NAMES.get(name.lower().replace("-", "_"))
+        remedy = f"the keys are {', '.join(NORMALIZERS)}"
+        raise wrong(f"write Meta's key first, such as {meant or 'em'}: {columns[name]}; {remedy}", at=(name, KEY))
     return columns
 
 
 def check_custom_data(columns: Mapping[str, str]) -> Mapping[str, str]:
     """Names of custom data on the left, none of which Meta matches people by."""
-    if columns.keys() & NORMALIZERS.keys():
-        raise wrong("choose other names: Meta's matching keys belong under `map`, where they are hashed")
-    if columns.keys() & LISTS:
-        raise wrong(f"a column is a single value: {' and '.join(sorted(LISTS))} cannot come from a source")
-    if not all(0 < len(name) <= LONGEST_NAME and name.isprintable() for name in columns):
-        raise wrong(f"write names of up to {LONGEST_NAME} characters first, such as value: total")
+    for name in columns:
+        if name in NORMALIZERS:
+            raise wrong(
+                "choose another name: Meta's matching keys belong under `map`, where they are hashed", (name, KEY)
+            )
+        if name in LISTS:
+            remedy = f"a column is a single value: {' and '.join(sorted(LISTS))} cannot come from a source"
+            raise wrong(remedy, at=(name, KEY))
+        if not (0 < len(name) <= LONGEST_NAME and name.isprintable()):
+            raise wrong(f"write names of up to {LONGEST_NAME} characters first, such as value: total", at=(name, KEY))
     return columns
 
 
@@ -90,8 +96,9 @@ def by_name(columns: Any) -> Any:
 
 def check_facts(columns: Mapping[str, str]) -> Mapping[str, str]:
     """Names that an expression can have on the left."""
-    if not all(FACT.fullmatch(name) for name in columns):
-        raise wrong("write names of letters, digits and _ first, such as { orders: stats.orders }")
+    for name in columns:
+        if not FACT.fullmatch(name):
+            raise wrong("write names of letters, digits and _ first, such as { orders: stats.orders }", at=(name, KEY))
     return columns
 
 
@@ -145,9 +152,10 @@ class SourceSettings(KindSettings):
 
     @model_validator(mode="after")
     def _hashed_is_not_readable(self) -> Self:
-        readable = {*self.custom_data.values(), *self.profile.values()}
-        if not readable.isdisjoint(self.columns.user_data.values()):
-            raise wrong("name other columns under custom_data and profile: one that gets hashed must not stay readable")
+        hashed = {*self.columns.user_data.values()}
+        for option, columns in (("custom_data", self.custom_data), ("profile", self.profile)):
+            if name := next((name for name, column in columns.items() if column in hashed), None):
+                raise wrong("name another column: one that gets hashed must not stay readable", at=(option, name))
         return self
 
 

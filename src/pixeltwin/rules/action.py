@@ -52,7 +52,9 @@ class OtherPixel(Section):
     def _is_named_here(self) -> Self:
         """Nobody but the config file decides where a token goes, and with it the event."""
         if self.access_token and not (isinstance(self.id, values.Literal) and PIXEL_ID.fullmatch(str(self.id.value))):
-            raise wrong('write the pixel\'s digits as its id, in quotes, or "{{ name }}" of an element of kind env')
+            raise wrong(
+                'write the pixel\'s digits as its id, in quotes, or "{{ name }}" of an element of kind env', ("id",)
+            )
         return self
 
 
@@ -81,11 +83,11 @@ class Action(Section):
         if not self.model_fields_set:
             raise wrong(f"say what to do: {', '.join(type(self).model_fields)}")
         if self.drop and len(self.model_fields_set) > 1:
-            raise wrong("write drop alone: nothing else happens to an event that is dropped")
+            raise wrong("write drop alone: nothing else happens to an event that is dropped", at=("drop",))
         if self.pixel and self.pixels:
-            raise wrong("write pixels or pixel")
+            raise wrong("write pixels or pixel", at=("pixel",))
         if "pixels" in self.model_fields_set and not self.pixels:
-            raise wrong("pixels: name at least one; drop: twin is for events that get none")
+            raise wrong("name at least one; drop: twin is for events that get none", at=("pixels",))
         return self
 
     @property
@@ -94,9 +96,11 @@ class Action(Section):
         return (*self.pixels, *([self.pixel.id] if self.pixel else ()))
 
     @property
-    def is_early(self) -> bool:
-        """Whether it decides what must be known before the browser is answered."""
-        return bool(self.drop == "both" or self.rename or self.pixels or self.pixel or self.sample)
+    def early(self) -> str:
+        """What of it decides about something that must be known before the browser is answered; empty for nothing."""
+        if self.drop == "both":
+            return "drop"
+        return next((name for name in ("rename", "pixels", "pixel", "sample") if getattr(self, name)), "")
 
     @property
     def changes_what_matches(self) -> bool:

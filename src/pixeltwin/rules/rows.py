@@ -12,6 +12,23 @@ type Step = str | int
 type Path = tuple[Step, ...]
 
 
+class GapError(ValueError):
+    """A list lacks items; `path` is the one behind the gap, or what no item is called."""
+
+    def __init__(self, path: str, node: Mapping[Step, Any]) -> None:
+        super().__init__(f"{path}: count its items from [0] without a gap")
+        behind = next(key for key in sorted(node, key=str) if not (isinstance(key, int) and key - 1 in {*node, -1}))
+        self.path = f"{path}[{behind}]" if isinstance(behind, int) else f"{path}.{behind}"
+
+
+class RowError(ValueError):
+    """A row cannot stand where it does; `row` is its position."""
+
+    def __init__(self, remedy: str, row: int) -> None:
+        super().__init__(remedy)
+        self.row = row
+
+
 def steps(path: str) -> Path:
     """The steps of a path: `("contents", 0, "id")`. Raises `ValueError`."""
     if len(path) > LONGEST or not PATH.fullmatch(path):
@@ -20,19 +37,30 @@ def steps(path: str) -> Path:
 
 
 def from_rows(rows: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """The object of these rows. Raises `ValueError` for paths that contradict each other or leave a gap in a list."""
-    tree: dict[Step, Any] = {}
-    for path, value in rows:
-        *parents, last = steps(path)
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-            if not isinstance(node, dict):
-                raise ValueError(f"{path} goes on below a row that has a value")
-        if last in node:
-            raise ValueError(f"{path} is there twice, or goes on in another row")
-        node[last] = value
-    return {str(key): _closed(str(key), value) for key, value in tree.items()}
+    """The object of these rows. Raises `RowError` for paths that contradict each other or leave a gap in a list."""
+    given, tree = [*rows], dict[Step, Any]()
+    for number, (path, value) in enumerate(given):
+        try:
+            _put(tree, path, value)
+        except ValueError as error:
+            raise RowError(str(error), number) from None
+    try:
+        return {str(key): _closed(str(key), value) for key, value in tree.items()}
+    except GapError as gap:
+        row = next(number for number, (path, _) in enumerate(given) if path.startswith(gap.path))
+        raise RowError(str(gap), row) from None
+
+
+def _put(tree: dict[Step, Any], path: str, value: Any) -> None:
+    *parents, last = steps(path)
+    node = tree
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise ValueError(f"{path} goes on below a row that has a value")
+    if last in node:
+        raise ValueError(f"{path} is there twice, or goes on in another row")
+    node[last] = value
 
 
 def to_rows(value: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -47,7 +75,7 @@ def _closed(path: str, node: Any) -> Any:
     if not any(isinstance(key, int) for key in node):
         return {key: _closed(f"{path}.{key}", item) for key, item in node.items()}
     if sorted(map(str, node)) != sorted(map(str, range(len(node)))):
-        raise ValueError(f"{path}: count its items from [0] without a gap")
+        raise GapError(path, node)
     return [_closed(f"{path}[{index}]", node[index]) for index in range(len(node))]
 
 

@@ -41,12 +41,17 @@ class Rule(Section):
     def _can_be_decided(self) -> Self:
         if not self.is_late:
             return self
-        if self.then.is_early:
-            raise wrong("a rule that asks for `profile` can drop the twin or set its fields, nothing else: it is late")
+        if early := self.then.early:
+            remedy = "a rule that asks for `profile` can drop the twin or set its fields, nothing else: it is late"
+            raise wrong(remedy, at=("then", early))
         if gone := sorted(self.variables - AT_SEALING):
-            raise wrong(f"`{gone[0]}` is gone when `profile` is known; read it into a data element and ask for el.…")
-        if any(getattr(self.then.user_data, name, None) for name in (*HASHED, *HASHED_PARTS)):
-            raise wrong("set hashed customer information in a rule that does not ask for `profile`, or in the source")
+            at = ("when",) if self.when and gone[0] in self.when.variables else ("then",)
+            remedy = f"`{gone[0]}` is gone when `profile` is known; read it into a data element and ask for el.…"
+            raise wrong(remedy, at=at)
+        for name in (*HASHED, *HASHED_PARTS):
+            if getattr(self.then.user_data, name, None):
+                remedy = "set hashed customer information in a rule that does not ask for `profile`, or in the source"
+                raise wrong(remedy, at=("then", "user_data", name))
         return self
 
     @cached_property

@@ -32,7 +32,7 @@ from pixeltwin.rules.fields import (
     text,
 )
 from pixeltwin.rules.moment import Moment
-from pixeltwin.rules.rows import from_rows
+from pixeltwin.rules.rows import RowError, from_rows
 from pixeltwin.rules.values import VARIABLES, Literal, ScalarValue, SeveralValues, Tree, Value, one_of, tree
 from pixeltwin.units import wrong
 
@@ -95,7 +95,7 @@ def _check_literals(section: BaseModel, readers: Mapping[str, Reader]) -> None:
     for name, reader in readers.items():
         given = getattr(section, name)
         if isinstance(given, Literal) and reader(given.value) is None:
-            raise wrong(f"{name}: {REMEDIES.get(reader, 'write a text')}")
+            raise wrong(REMEDIES.get(reader, "write a text"), at=(name,))
 
 
 class OriginalEvent(Section):
@@ -194,9 +194,9 @@ class UserDataSection(Section):
     @model_validator(mode="after")
     def _usable(self) -> Self:
         _check_literals(self, PLAIN_USER_DATA)
-        given = [getattr(self, name) is not None for name in TOGETHER]
-        if any(given) and not all(given):
-            raise wrong("write partner_name and partner_id, or neither")
+        given = [name for name in TOGETHER if getattr(self, name) is not None]
+        if len(given) == 1:
+            raise wrong("write partner_name and partner_id, or neither", at=(given[0],))
         return self
 
     def changes(self, moment: Moment, hash_values: HashValues) -> Changes:
@@ -269,11 +269,11 @@ class CustomDataSection(Section):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if self.json_ is not None and self.rows:
-            raise wrong("write json or rows: one is the other in another notation")
+            raise wrong("write json or rows: one is the other in another notation", at=("rows",))
         try:
             self._tree  # noqa: B018 rows are read here, so that what is wrong with them is told now
-        except ValueError as error:
-            raise wrong(f"rows: {error}") from None
+        except RowError as error:
+            raise wrong(str(error), at=("rows", error.row, "key")) from None
         return self
 
     @cached_property

@@ -63,9 +63,10 @@ class Settings(SourceSettings):
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if (self.url is None) == (self.batch_url is None):
-            raise wrong("write either url or batch_url")
+            raise wrong("write either url or batch_url", at=("batch_url",) if self.url else ())
         if self.url and PLACE not in self.url:
-            raise wrong(f"write {PLACE} where the customer's key goes: https://shop.example/customers/{PLACE}")
+            remedy = f"write {PLACE} where the customer's key goes: https://shop.example/customers/{PLACE}"
+            raise wrong(remedy, at=("url",))
         return self
 
 

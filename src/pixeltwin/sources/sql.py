@@ -52,7 +52,7 @@ class Settings(SourceSettings):
     @model_validator(mode="after")
     def _asks_for_keys(self) -> Self:
         if self.parameter not in {"keys", self.key}:
-            raise wrong("let the query select what was asked for alone: … WHERE id IN :keys")
+            raise wrong("let the query select what was asked for alone: … WHERE id IN :keys", at=("query",))
         return self
 
 

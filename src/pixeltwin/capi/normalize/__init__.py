@@ -33,6 +33,17 @@ NORMALIZERS: Final[Mapping[str, Rule]] = {
     "dobm": dates.MONTH,
     "doby": dates.YEAR,
 }
+META_NAMES: Final[Mapping[str, str]] = {  # Meta's keys by what people call them
+    **dict.fromkeys(("email", "e_mail", "mail"), "em"),
+    **dict.fromkeys(("phone", "phone_number"), "ph"),
+    **dict.fromkeys(("first_name", "firstname"), "fn"),
+    **dict.fromkeys(("last_name", "lastname", "surname"), "ln"),
+    "gender": "ge",
+    **dict.fromkeys(("birthday", "birthdate", "date_of_birth", "dob"), "db"),
+    "city": "ct",
+    "state": "st",
+    **dict.fromkeys(("zip", "zip_code", "zipcode", "postcode", "postal_code"), "zp"),
+}
 MD5_DIGITS: Final = 32
 MOST_NAMES: Final = 10_000  # spellings of names of countries and states whose hashes are remembered, a megabyte or two
 _hashes_of_names: dict[tuple[str, str], tuple[str, ...]] = {}
