@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from pixeltwin.config import Config
+from pixeltwin.enrich.source import Source
+from pixeltwin.gateway.line import open_source
 from pixeltwin.pixel.hit import FORM, Limits, PixelHit, parse_hit
 from pixeltwin.pixel.request import HitRequest
 
@@ -70,3 +73,8 @@ def parsed(request: HitRequest) -> PixelHit:
     hit = parse_hit(request, Limits())
     assert isinstance(hit, PixelHit), hit
     return hit
+
+
+def open_sources(config: Config) -> dict[str, Source]:
+    """The config's sources by name."""
+    return {name: open_source(name, config) for name in config.sources}

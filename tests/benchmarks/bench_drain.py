@@ -31,7 +31,7 @@ from typing import Any, Final
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.benchmarks.bench_enrich import CUSTOMERS, QUERY, customers, store
 from tests.benchmarks.bench_joined import STUB
-from tests.factories import UA, hit_query, request
+from tests.factories import UA, hit_query, open_sources, request
 from tests.npm import installed
 from tests.processes import free_port, started
 from tests.sources.postgres import fill_table, postgres
@@ -47,7 +47,6 @@ from pixeltwin.destinations.pixel_relay import NAME as RELAY
 from pixeltwin.destinations.pixel_relay import PixelRelay, relay_payload
 from pixeltwin.gateway.delivering import LINGER
 from pixeltwin.gateway.items import twin_item
-from pixeltwin.gateway.line import open_sources
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.relays import Relays
 from pixeltwin.gateway.twins import Twins

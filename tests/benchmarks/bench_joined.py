@@ -24,7 +24,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.benchmarks.bench_enrich import CUSTOMERS, QUERY, customers, signed_cookie, store
-from tests.factories import hit_query, request
+from tests.factories import hit_query, open_sources, request
 from tests.processes import free_port
 from tests.sources.postgres import fill_table, postgres
 
@@ -33,7 +33,6 @@ from pixeltwin.delivery.journal import Journal
 from pixeltwin.delivery.worker import Worker
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.gateway.items import items_of
-from pixeltwin.gateway.line import open_sources
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.twins import Twins
 from pixeltwin.mirror import admit

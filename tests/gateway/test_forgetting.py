@@ -21,12 +21,12 @@ from pixeltwin.enrich.guarded import Guarded
 from pixeltwin.enrich.memory import to_remember
 from pixeltwin.enrich.source import Row, SourceSettings
 from pixeltwin.gateway.forgetting import PAGE, Forgotten, Keepers, forget
-from pixeltwin.gateway.line import open_memory, open_sources
+from pixeltwin.gateway.line import open_memory
 from pixeltwin.mirror import Draft
 from pixeltwin.outboxes import open_outbox, sqlite
 from pixeltwin.outboxes.memory import MemoryOutbox
 from pixeltwin.pixel.request import HitRequest
-from tests.factories import NOW, PIXEL, hit_query, multipart, request
+from tests.factories import NOW, PIXEL, hit_query, multipart, open_sources, request
 
 CAPI, RELAY = "conversions_api", "pixel_relay"
 # the documentation's hash of john_smith@gmail.com (PROTOCOL 1.5)

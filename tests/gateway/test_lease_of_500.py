@@ -11,13 +11,12 @@ import pytest
 from pixeltwin.config import Config
 from pixeltwin.delivery.journal import Journal
 from pixeltwin.delivery.outbox import Item
-from pixeltwin.gateway.line import open_sources
 from pixeltwin.gateway.policy import policy_of
 from pixeltwin.gateway.twins import Twins
 from pixeltwin.mirror import admit
 from pixeltwin.sources.embedded.importing import import_customers
 from pixeltwin.sources.embedded.store import Store
-from tests.factories import NOW, PIXEL, hit_query, request
+from tests.factories import NOW, PIXEL, hit_query, open_sources, request
 from tests.sources.backends import watch_sql, watch_store
 from tests.sources.postgres import fill_table, postgres
 

@@ -23,9 +23,8 @@ from pixeltwin.delivery.outbox import Later
 from pixeltwin.delivery.worker import Ready
 from pixeltwin.enrich.source import Profile
 from pixeltwin.gateway import Gateway
-from pixeltwin.gateway.line import open_sources
 from pixeltwin.telemetry import REGISTRY
-from tests.factories import PIXEL, hit_query, request
+from tests.factories import PIXEL, hit_query, open_sources, request
 from tests.mapping.test_signed_cookie import signed
 from tests.sources.backends import close, redis_server, watch_redis, watch_sql
 

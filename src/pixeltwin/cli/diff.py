@@ -31,13 +31,7 @@ from pixeltwin.rules.rows import to_rows
 
 SHOWN: Final = 20  # hits; the counts are of all
 PARTS: Final = ("match", "when", "then")  # of a rule
-TAKEN: Final = (
-    "key",
-    "map",
-    "custom_data",
-    "profile",
-    "default_country",
-)  # of a source: whom it is asked for, and what
+TAKEN: Final = ("key", "map", "custom_data", "profile", "default_country")  # what a source is asked for, and whose
 NOT_COMPARED: Final = "{} hits depend on customers: what those add was not compared; --look-up asks for it"
 PRESUMED: Final = "{} hits depend on orders: each counts as found, with the browser's value{}"
 

@@ -83,11 +83,6 @@ def _closers(line: Line) -> list[Source | Memory]:
     return [*line.sources.values(), *([line.memory] if line.memory else [])]
 
 
-def open_sources(config: Config) -> dict[str, Source]:
-    """The config's sources by name. Raises `OSError` when one cannot be used."""
-    return {name: open_source(name, config) for name in config.sources}
-
-
 def open_source(name: str, config: Config) -> Source:
     """The config's source of that name. Raises `OSError` when it cannot be used."""
     settings = _settings_of(name, config)
