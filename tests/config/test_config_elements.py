@@ -97,6 +97,23 @@ def test_an_element_that_clients_can_make_up_names_no_customer(element, column, 
     assert "trust: unsafe" in problem.remedy
 
 
+@pytest.mark.parametrize("told", ["custom_data: { customer_type: segment }", "profile: [segment]"])
+def test_without_keys_to_match_by_a_customer_who_enriches_is_still_named_by_no_client(told):
+    source = f"sources: {{ crm: {{ kind: embedded, key: customer_id, map: {{}}, {told} }} }}\n"
+    enriched = text("{ cookie: uid }", source).replace("events:", "enrich: [crm], events:")
+    [problem] = problems(enriched)
+    assert problem.key == "elements.customer_id"
+    assert "source 'crm' takes 'customer_id' as the customer" in problem.found
+    [warning] = load(enriched.replace("uid }", "uid, trust: unsafe }")).warnings
+    assert warning.key == "elements.customer_id.trust"
+
+
+def test_an_order_that_is_only_verified_may_be_named_by_the_page():
+    source = "sources: { crm: { kind: embedded, key: customer_id, map: {}, custom_data: { value: v, currency: c } } }\n"
+    verified = text("{ cookie: uid }", source).replace("events: [Lead]", "verify: { Purchase: crm }")
+    assert load(verified).warnings == ()
+
+
 def test_it_is_fine_as_long_as_it_names_nobody():
     assert loaded("{ cookie: uid }", "").warnings == ()
 

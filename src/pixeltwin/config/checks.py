@@ -94,9 +94,10 @@ def _danger(source: str, element: str, kind: str) -> str:
 def _client_made_keys(data: Any) -> Iterator[tuple[str, str, Loc, str, bool]]:
     """The elements that name customers though a client can make them up: source, element, place, kind, if marked."""
     elements = dict(_entries(data, "elements"))
+    enriching = {name for _, pixel in _entries(data, "pixels") for name in _texts(pixel, "enrich")}
     for source, settings in _entries(data, "sources"):
-        if settings.get("map") == {}:  # it knows nothing of who a customer is
-            continue
+        if settings.get("map") == {} and source not in enriching:  # it verifies orders, or knows whose session it is
+            continue  # of one that enriches, custom_data and profile are the customer's too
         name = settings.get("key")
         written = elements.get(name) if isinstance(name, str) else None
         for loc, kind, is_marked in client_made(written):
