@@ -8,6 +8,7 @@ from pixeltwin.capi.validate import Refusal
 from pixeltwin.enrich.source import Profile
 from pixeltwin.mirror import Draft, PixelPolicy, Policy, Sealed, SourcePolicy, Unsent, seal, unverified
 from pixeltwin.pixel.skip import Reason
+from pixeltwin.privacy.settings import Privacy
 from tests.factories import NOW, PIXEL, hit_query, request
 from tests.rules.factories import AGENCY, FBP, admitted, policy
 
@@ -184,6 +185,31 @@ def test_an_event_that_had_to_be_verified_has_to_be_so_under_a_new_config():
     draft = admitted(line(pixels=VERIFIED)).draft
     assert unverified(draft, {}) == "orders"
     assert unverified(admitted(line()).draft, {}) is None
+
+
+# Properties that may not go, whoever says them.
+
+KNOWN = {"crm": Profile(custom_data={"Segment": "vip", "margin": 3.5}, facts={"n": 1})}
+SETTING = {"when": "profile.n > 0.0", "then": {"custom_data": {"json": {"customer_type": "new"}}}}
+
+
+@pytest.mark.parametrize("lists", [{"deny": ["segment"]}, {"allow": ["margin", "customer_type"]}])
+@pytest.mark.parametrize("rules", [[], [SETTING]], ids=["no rule", "a late rule"])
+def test_a_property_that_never_goes_does_not_go_when_a_source_says_it_either(lists, rules):
+    private = line(*rules, privacy=Privacy.model_validate({"custom_data": lists}))
+    done = seal(admitted(private).draft, KNOWN, private, NOW)
+    assert "Segment" not in properties(done)
+    assert properties(done)["margin"] == 3.5
+    assert "custom_data.Segment" not in done.origins
+    assert [note for note in done.notes if "removed" in note] == ["personal_data_removed: custom_data.Segment"]
+
+
+def test_a_verified_amount_that_never_goes_leaves_none_of_the_page_s_behind():
+    private = line(pixels=VERIFIED, privacy=Privacy.model_validate({"custom_data": {"deny": ["predicted_ltv"]}}))
+    worth = {"orders": Profile(custom_data={**MONEY["orders"].custom_data, "predicted_ltv": 900.0})}
+    done = seal(admitted(private, **{"cd[predicted_ltv]": "1"}).draft, worth, private, NOW)
+    assert "predicted_ltv" not in properties(done)
+    assert properties(done)["value"] == 80.0
 
 
 # Verified orders.

@@ -4,7 +4,7 @@ Draft ─ remembered ─ look-ups ─ verify ─ late rules ─ limits ─ refus
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pixeltwin.capi.event import EventJson, ServerEvent
@@ -51,7 +51,7 @@ type Known = Mapping[str, Profile]  # what each source knows of the customer, by
 
 def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Unsent:
     """The event for Meta with what the sources know, or why there is none after all."""
-    known = _as_consented(draft, known)
+    known, kept_back = _admitted(_as_consented(draft, known), policy)
     event, origins = _joined(draft, known, policy)
     event, ruled, removed = _ruled(draft, event, known, policy, now) if draft.late else (event, Ruled(), [])
     if ruled.drop:
@@ -61,7 +61,7 @@ def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Uns
     return Sealed(
         event,
         {**origins, **{name: f"rule {rule}" for name, rule in ruled.origins.items()}},
-        (*draft.notes, *(f"rule_fault: {fault}" for fault in ruled.faults), *removed, *remarks(event)),
+        (*draft.notes, *(f"rule_fault: {fault}" for fault in ruled.faults), *kept_back, *removed, *remarks(event)),
         (*draft.rules, *ruled.names),
         ruled.test_event_code or draft.test_event_code,
         ruled,
@@ -78,6 +78,21 @@ def _as_consented(draft: Draft, known: Known) -> Known:
     if draft.consent != Answer.DENIED:
         return known
     return {name: Profile(custom_data=profile.custom_data) for name, profile in known.items()}
+
+
+def _admitted(known: Known, policy: Policy) -> tuple[Known, list[str]]:
+    """The same without properties that may not go to Meta, and remarks about those."""
+    keys = policy.privacy.custom_data
+    if keys.admits_any:
+        return known, []
+    found = dict.fromkeys(name for profile in known.values() for name in profile.custom_data if not keys.admits(name))
+    if not found:
+        return known, []
+    admitted = {
+        source: replace(profile, custom_data={n: v for n, v in profile.custom_data.items() if n not in found})
+        for source, profile in known.items()
+    }
+    return admitted, [f"personal_data_removed: custom_data.{name}" for name in found]
 
 
 def _joined(draft: Draft, known: Known, policy: Policy) -> tuple[ServerEvent, dict[str, str]]:

@@ -50,6 +50,11 @@ class CustomDataKeys(Section):
     allow: frozenset[Lower] | None = None
     deny: frozenset[Lower] = frozenset()
 
+    @property
+    def admits_any(self) -> bool:
+        """Whether every key may go, as there are no lists."""
+        return self.allow is None and not self.deny
+
     def admits(self, key: str) -> bool:
         """Whether the key may go. Meta's own keys need not be allowed, but can be denied."""
         key = key.lower()
@@ -57,7 +62,7 @@ class CustomDataKeys(Section):
 
     def admits_all(self, keys: Iterable[str]) -> bool:
         """Whether all of the keys may go."""
-        return (self.allow is None and not self.deny) or all(map(self.admits, keys))
+        return self.admits_any or all(map(self.admits, keys))
 
 
 class Privacy(Section):
