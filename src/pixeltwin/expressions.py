@@ -1,7 +1,8 @@
 """Conditions and values in CEL, the expression language of Kubernetes and Envoy: no loops, no side effects.
 
-Expressions are compiled when the config is read, and what is wrong with one is said then: its syntax, a name or a
-function that does not exist, a broken pattern. What only a hit can show, such as a missing property, is a `FaultError`.
+Expressions are compiled when the config is read, and what is wrong with one is said then: its syntax, a name, a field
+or a function that does not exist, a broken pattern. What only a hit can show, such as a missing property, is a
+`FaultError`.
 
 Numbers are doubles throughout, because CEL does not multiply an int by a double: `event.custom_data.value * 0.2`.
 """
@@ -15,6 +16,7 @@ from typing import Any, Final
 from pydantic import PlainSerializer, PlainValidator
 
 from pixeltwin.units import wrong
+from pixeltwin.variables import BOOLEAN, SHAPES, STEP, Shapes, check_fields, shape_of
 
 LONGEST: Final = 2000  # characters
 # what the language brings; the rest comes from its library of extensions
@@ -27,8 +29,6 @@ NATIVE: Final = frozenset(NATIVE_WORDS.split())
 NAMESPACES: Final = frozenset({"base64", "lists", "math", "optional", "sets", "strings"})
 BOUND: Final = re.compile(r"\.\s*(?:map|filter|all|exists|exists_one)\s*\(\s*([A-Za-z_]\w*)\s*,")
 PATTERN: Final = re.compile(r"""matches\s*\(\s*(?:[^()'",]*,\s*)?(r?(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"))\s*\)""")
-# `.name` that is no function's, or `["name"]`, of which no text can be mistaken for code
-STEP: Final = r"""\s*(?:\.\s*([A-Za-z_]\w*+)(?!\s*\()|\[\s*(?:"([\w.\[\]-]+)"|'([\w.\[\]-]+)')\s*\])"""
 
 # what may be asked for when a hit arrives, and when its twin is sealed
 AT_ADMISSION: Final = frozenset({"consent", "el", "event", "geo", "hit", "http", "page", "pixel"})
@@ -56,8 +56,8 @@ class Expression:
 
     __slots__ = ("_program", "elements", "facts", "functions", "paths", "source", "variables")
 
-    def __init__(self, source: str, known: Collection[str]) -> None:
-        """Raises a pydantic error for what can never work; `known` are the variables there are."""
+    def __init__(self, source: str, known: Collection[str], shapes: Shapes = SHAPES) -> None:
+        """Raises a pydantic error for what can never work; `known` are the variables there are, `shapes` theirs."""
         self.source = source
         self._program = _compiled(source)
         names = self._program.references()
@@ -74,6 +74,7 @@ class Expression:
             raise wrong('name the data element: el.plan, or el["customer-id"]')
         if not self.variables:
             self._check_constant()
+        check_fields(source, {name: shapes.get(name) for name in self.variables})
 
     def _check_constant(self) -> None:
         """What asks for nothing fails for every hit or for none."""
@@ -146,12 +147,12 @@ def nothing() -> Scope:
     return Scope(lambda name: None, {})
 
 
-def expression_type(known: Collection[str], *, condition: bool = False) -> Any:
+def expression_type(known: Collection[str], *, condition: bool = False, shapes: Shapes = SHAPES) -> Any:
     """A type for pydantic: an expression over these variables; a `condition` is one that is true or false."""
 
     def read(written: Any) -> Expression:
-        expression = written if isinstance(written, Expression) else _expression(written, known)
-        if condition and not expression.variables and not isinstance(expression.evaluate(nothing()), bool):
+        expression = written if isinstance(written, Expression) else _expression(written, known, shapes)
+        if condition and not _may_be_condition(expression, shapes):
             raise wrong("write a condition, one that is true or false, such as 'event.custom_data.value > 100.0'")
         return expression
 
@@ -182,10 +183,17 @@ def by_name(paths: Iterable[Path]) -> Mapping[str, Collection[Path]]:
     return found
 
 
-def _expression(written: Any, known: Collection[str]) -> Expression:
+def _may_be_condition(expression: Expression, shapes: Shapes) -> bool:
+    """Whether it may be true or false, as far as that can be told without a hit."""
+    if expression.variables:
+        return shape_of(expression.source, shapes) in (None, BOOLEAN)
+    return isinstance(expression.evaluate(nothing()), bool)
+
+
+def _expression(written: Any, known: Collection[str], shapes: Shapes) -> Expression:
     if not isinstance(written, str) or not written.strip():
         raise wrong("write an expression in quotes, such as 'event.custom_data.value > 100.0'")
-    return Expression(written, known)
+    return Expression(written, known, shapes)
 
 
 def _compiled(source: str) -> Any:

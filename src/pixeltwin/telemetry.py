@@ -47,7 +47,8 @@ RULES: Final = Counter(
 )
 RULE_ERRORS: Final = Counter(
     "pixeltwin_rule_errors",
-    "Expressions of a rule that failed, and fields of its action that gave nothing that can be used.",
+    "Expressions of a rule, an element (elements.NAME) or a source (sources.NAME) that failed, and fields of a rule's "
+    "action that gave nothing that can be used.",
     ["rule"],
     registry=REGISTRY,
 )

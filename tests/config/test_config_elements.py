@@ -49,6 +49,8 @@ BAD = [
     ("{ first_of: [{ cookie: a, pattern: '(' }] }", 51, ".first_of[0].pattern", "regular expression"),
     ("{ first_of: [{ cookie: a, transforms: [lowr] }] }", 55, ".first_of[0].transforms[0]", "'lower'"),
     ("{ first_of: [{ first_of: [{ header: Cookie }] }] }", 52, ".first_of[0].first_of[0].header", "logs people in"),
+    ("{ cel: 'event.custm_data.value * 2.0' }", 23, ".cel", "did you mean event.custom_data?"),
+    ("{ cel: 'event.event_time * 2.0' }", 23, ".cel", "There is no event.event_time"),
     ("{ jwt: session }", 16, ".key", "add `key"),
     ("{ jwt: session, key: '${UID_KEY}' }", 32, ".key", "32 bytes"),
     ("{ jwt: session, key: literal }", 32, ".key", "keep the secret out of the file"),
@@ -141,6 +143,14 @@ def test_a_mark_on_first_of_is_for_all_its_members():
 def test_a_mark_on_one_member_is_not_for_the_others():
     [problem] = problems(text("{ first_of: [{ cookie: a, trust: unsafe }, { cookie: b }] }"))
     assert problem.key == "elements.customer_id.first_of[1]"
+
+
+@pytest.mark.parametrize("only_when", ["1.0", "event.custom_data.value", "'granted'"])
+def test_when_a_source_may_be_asked_is_true_or_false(only_when):
+    source = f'sources:\n  crm: {{ kind: embedded, key: customer_id, only_when: "{only_when}" }}\n'
+    [problem] = problems(text(SIGNED, source))
+    assert (problem.key, problem.line) == ("sources.crm.only_when", 5)
+    assert "write a condition, one that is true or false" in problem.remedy
 
 
 def test_environment_is_the_one_the_config_is_read_with():

@@ -1,11 +1,15 @@
 """What rules decide, up to what Meta gets: pixels, tokens, codes, metrics and the journal's record."""
 
+from types import SimpleNamespace
+
 import httpx
 import pytest
 
+from pixeltwin.delivery.journal import State
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.enrich.source import Profile
 from pixeltwin.gateway.delivering import tokens_of
+from pixeltwin.gateway.keeping import Kept, _count
 from pixeltwin.telemetry import REGISTRY
 from tests.factories import PIXEL
 
@@ -116,6 +120,31 @@ rules:
     record = line.journal.get(admission.draft.record_id)
     assert (record.rules, record.origins) == (("late-new",), {"custom_data.customer_type": "rule late-new"})
     assert "rule_fault: late-broken" in record.notes
+
+
+@pytest.mark.parametrize(
+    ("broken", "place"),
+    [
+        (
+            'elements: { order: { custom_data: order_id, trust: unsafe }, sum: { cel: "double(hit.eid)" } }',
+            "elements.sum",
+        ),
+        ("sources: { crm: { kind: embedded, key: order, only_when: 'double(hit.eid) > 1.0' } }", "sources.crm"),
+    ],
+    ids=["an element", "a source"],
+)
+async def test_an_expression_that_fails_outside_of_rules_is_counted_by_its_place_and_the_twin_goes(broken, place):
+    section = broken.partition(":")[0]
+    kept = "".join(f"{line}\n" for line in CRM.splitlines() if not line.startswith(section))
+    rule = '{ name: r, then: { custom_data: { json: { sum: "{{ sum }}" } } } }' if section == "elements" else ""
+    text = f"{SHOP.replace(' }]', ', enrich: [crm] }]')}{kept}{broken}\nrules: [{rule}]\n"
+    line = Line(text, {"crm": Known({"A-1": Profile(facts={"n": 1})})})
+    before = count("pixeltwin_rule_errors", place)
+    admission = await line.take(eid="none")
+    _count(SimpleNamespace(name_of=str), admission, Kept([State.QUEUED]))  # type: ignore[arg-type]
+    assert len(await line.events()) == 1
+    assert count("pixeltwin_rule_errors", place) == before + 1
+    assert f"rule_fault: {place}" in line.journal.get(admission.draft.record_id).notes
 
 
 async def test_a_late_drop_is_counted_and_told_with_the_rule_s_name():

@@ -40,6 +40,30 @@ def test_elements_are_read_by_name_and_unknown_names_are_nothing():
     assert (read("screen"), read("lead"), read("nobody")) == ("1920", None, None)
 
 
+BROKEN = {"cel": "double(hit.sw)"}
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        (BROKEN, None),
+        ({**BROKEN, "default": "0"}, "0"),
+        ({"first_of": [BROKEN, {"query": "sw"}]}, "wide"),
+        ({"first_of": [{"first_of": [BROKEN]}], "default": "0"}, "0"),
+    ],
+)
+def test_an_expression_that_fails_has_no_value_and_is_told_once(written, value):
+    asked, told = request(hit_query(sw="wide")), list[str]()
+    read = reader({"size": element(**written)}, asked, parsed(asked), None, told.append)
+    assert (read("size"), read("size"), told) == (value, value, ["elements.size"])
+
+
+def test_one_that_asks_for_what_is_missing_is_no_fault():
+    asked, told = request(hit_query()), list[str]()
+    read = reader({"size": element(cel="event.custom_data.value * 2.0")}, asked, parsed(asked), None, told.append)
+    assert (read("size"), told) == (None, [])
+
+
 @pytest.mark.parametrize("page", ["https://[", "https://a/?" + "a&" * 600 + "utm_source=x", "", "no url"])
 def test_a_page_without_a_readable_query_has_no_parameters(page):
     assert read({"page_query": "utm_source"}, dl=page) is None

@@ -110,7 +110,7 @@ class Fixed:
     def __init__(self, value):
         self.value = value
 
-    def read(self, request, hit):
+    def read(self, request, hit, failed):
         return self.value
 
 

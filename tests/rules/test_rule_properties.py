@@ -38,7 +38,7 @@ CONDITIONS = [
     "consent.granted || geo.country == 'US'",
     "timestamp(hit.x) > timestamp('2026-01-01T00:00:00Z')",
     "hit.x.split(',').size() > 1",
-    "event.event_name",
+    "string(hit.x)",
 ]
 READ = st.sampled_from(
     [

@@ -36,7 +36,7 @@ def test_a_code_is_for_the_events_for_which_its_condition_holds():
 
 
 def test_a_condition_that_fails_is_a_fault_and_the_event_a_live_one():
-    broken = policy({"then": {"test_event": {"code": "TEST1", "when": "event.event_name > 1.0"}}})
+    broken = policy({"then": {"test_event": {"code": "TEST1", "when": "double(event.event_name) > 1.0"}}})
     admission = admitted(broken)
     assert (admission.draft.test_event_code, admission.ruled.faults) == ("", ["r0"])
 

@@ -141,7 +141,7 @@ class SourceSettings(KindSettings):
     custom_data: CustomDataColumns = Field(default_factory=dict)
     profile: FactColumns = Field(default_factory=dict)
     default_country: Country | None = None
-    only_when: Annotated[Expression, *expression_type(AT_ADMISSION)] | None = None
+    only_when: Annotated[Expression, *expression_type(AT_ADMISSION, condition=True)] | None = None
     timeout: Duration = 1.0
     cache: CacheSettings | None = CacheSettings()
 

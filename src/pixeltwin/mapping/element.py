@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Prot
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from pixeltwin import kinds
+from pixeltwin.expressions import FaultError
 from pixeltwin.kinds import KindSettings
 from pixeltwin.mapping.transform import Text, transform_type
 from pixeltwin.patterns import compiled
@@ -36,11 +37,16 @@ UNFIT: Final = frozenset("\0")  # PostgreSQL refuses it, and with it the whole q
 type ClientMade = tuple[tuple[str | int, ...], str, bool]
 
 
+def ignored(*_: str) -> None:
+    """Nobody is told."""
+
+
 class Element(Protocol):
-    def read(self, request: HitRequest, hit: PixelHit) -> str | None:
+    def read(self, request: HitRequest, hit: PixelHit, failed: Callable[[], None] = ignored) -> str | None:
         """The element's value in this hit, None where it has none. Never raises for what a request holds.
 
-        `request.peer` is the visitor's address as far as it is believed (see `reader`).
+        `request.peer` is the visitor's address as far as it is believed (see `reader`). `failed` is called for an
+        expression in it that fails.
         """
 
     @property
@@ -49,18 +55,25 @@ class Element(Protocol):
 
 
 def reader(
-    elements: Mapping[str, Element], request: HitRequest, hit: PixelHit, client_ip: str | None
+    elements: Mapping[str, Element],
+    request: HitRequest,
+    hit: PixelHit,
+    client_ip: str | None,
+    failed: Callable[[str], None] = ignored,
 ) -> Callable[[str], str | None]:
     """Answers an element's value in this hit by name, each read once; None for a name that nobody gave.
 
-    `client_ip` is the visitor's address as far as it is believed.
+    `client_ip` is the visitor's address as far as it is believed. `failed` is told in which element of the file
+    (`elements.basket`) an expression fails.
     """
     known: dict[str, str | None] = {}
 
     def read(name: str) -> str | None:
         if name not in known:
             seen = request if request.peer == client_ip else request.of_peer(client_ip or "")
-            known[name] = elements[name].read(seen, hit) if name in elements else None
+            known[name] = (
+                elements[name].read(seen, hit, partial(failed, f"elements.{name}")) if name in elements else None
+            )
         return known[name]
 
     return read
@@ -117,9 +130,9 @@ class ElementSettings(KindSettings):
         """Whether the value is out of the client's hands; `trust: unsafe` does not change that."""
         return self.TRUSTED
 
-    def read(self, request: HitRequest, hit: PixelHit) -> str | None:
+    def read(self, request: HitRequest, hit: PixelHit, failed: Callable[[], None] = ignored) -> str | None:
         """The element's value in this hit."""
-        value = fit(self.find(request, hit))
+        value = fit(self.found(request, hit, failed))
         if value is not None and self.pattern is not None:
             value = fit(matched(self.pattern, value))
         for transform in self.transforms:
@@ -131,8 +144,16 @@ class ElementSettings(KindSettings):
         """The value as it may be kept: itself, but for kinds whose values are credentials."""
         return value
 
+    def found(self, request: HitRequest, hit: PixelHit, failed: Callable[[], None]) -> str | None:
+        """What the kind finds; nothing where it fails, and then that is told."""
+        try:
+            return self.find(request, hit)
+        except FaultError:
+            failed()
+            return None
+
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
-        """What the kind finds. Never raises for what a request holds; a blank text is nothing."""
+        """What the kind finds; a blank text is nothing. For what a request holds nothing is raised but `FaultError`."""
         raise NotImplementedError
 
 

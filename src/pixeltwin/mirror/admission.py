@@ -5,7 +5,8 @@ request ─ parse_hit ─ stranger? ─ clean ─ consent ─ map ─ rules ─ 
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any, Final, NamedTuple, Protocol
+from functools import partial
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from pixeltwin.capi.event import EventJson
@@ -119,7 +120,8 @@ class Arriving:
     ) -> None:
         self.request, self.hit, self.removed = clean_hit(request, hit, policy.privacy)
         self.policy, self.pixel_id, self.pixel = policy, hit.pixel_id, policy.pixels[hit.pixel_id]
-        self.visit = _visit(self.hit, self.request, address, policy)
+        self.faults: list[str] = []  # elements, and conditions of sources, whose expression failed
+        self.visit = _visit(self.hit, self.request, address, policy, self.faults.append)
         self.verdict = decide(policy.consent, self.visit)
         self.event_id = self.hit.event_id or mint_event_id(self.hit, random_below)
         self.keeps_cookies = policy.set_cookies and request.first_party and _may_be_recognised(self.verdict)
@@ -136,6 +138,7 @@ class Arriving:
         """The decision, once everybody has been asked."""
         reason, because = self._why_not()
         twins = () if reason else self._twins(record_id)
+        self._tell_faults()
         if not (reason or twins):
             reason = Reason.UNKNOWN_PIXEL
         withheld = _is_forbidden(self.verdict.relay, self.ids) or self.ruled.drop == "both"
@@ -190,16 +193,16 @@ class Arriving:
         event = never_less_limited(made, self.given, verdict)
         if event is not made:
             taken_back(ruled)
-        remarks, elements = (*self._notes(event), *removed), self._late_elements()
+        elements, asked = self._late_elements(), [(it, *self._asked(it, event)) for it in self._targets()]
+        self._tell_faults()
+        remarks = (*self._notes(event), *removed)
         twins = []
-        for number, target in enumerate(self._targets()):
-            pixel = policy.pixels.get(target.pixel) or PixelPolicy(verify=self.pixel.verify)
-            verifier = pixel.verify.get(event["event_name"], "")
+        for number, (target, verifier, keys) in enumerate(asked):
             twins.append(
                 Twin.of(
                     event,
                     pixel_id=target.pixel,
-                    keys=self._keys(pixel, verifier),
+                    keys=keys,
                     notes=remarks,
                     record_id=f"{record_id}.{number}" if number else record_id,
                     test_event_code=ruled.test_event_code,
@@ -246,6 +249,12 @@ class Arriving:
         detector = self.policy.privacy.detector
         return {name: value for name, value in found.items() if detector.masked(value, name) == value}
 
+    def _asked(self, target: Target, event: EventJson) -> tuple[str, dict[str, str]]:
+        """The source that has to know the event's order, and what each source is asked for."""
+        pixel = self.policy.pixels.get(target.pixel) or PixelPolicy(verify=self.pixel.verify)
+        verifier = pixel.verify.get(event["event_name"], "")
+        return verifier, self._keys(pixel, verifier)
+
     def _keys(self, pixel: PixelPolicy, verifier: str) -> dict[str, str]:
         """The customer's name in each source that may be asked, and the order's in the one that verifies.
 
@@ -254,15 +263,22 @@ class Arriving:
         if not (verifier or pixel.enrich):
             return {}
         asked = (*([verifier] if verifier else ()), *(() if self.verdict.answer is Answer.DENIED else pixel.enrich))
-        may_ask = ((name, self.policy.sources[name]) for name in asked)
-        found = {name: self.visit.element(source.key) for name, source in may_ask if self._may_ask(source.only_when)}
+        may_ask = (name for name in asked if self._may_ask(name))
+        found = {name: self.visit.element(self.policy.sources[name].key) for name in may_ask}
         return {name: key for name, key in found.items() if key is not None}
 
-    def _may_ask(self, only_when: Any) -> bool:
+    def _may_ask(self, source: str) -> bool:
+        only_when = self.policy.sources[source].only_when
         try:
             return only_when is None or only_when.holds(self.moment.scope)
         except FaultError:
+            self.faults.append(f"sources.{source}")
             return False
+
+    def _tell_faults(self) -> None:
+        """Faults of elements and sources are counted and shown like those of rules, by where they stand in the file."""
+        if self.faults:
+            self.ruled.faults += [it for it in dict.fromkeys(self.faults) if it not in self.ruled.faults]
 
     def _cookies(self) -> tuple[SetCookie, ...]:
         if not self.keeps_cookies:
@@ -295,15 +311,18 @@ def _may_be_recognised(verdict: Verdict) -> bool:
     return verdict.twin <= Treatment.LIMIT and verdict.answer is not Answer.DENIED
 
 
-def _visit(hit: PixelHit, request: HitRequest, address: str | None, policy: Policy) -> Visit:
-    read = reader(policy.elements, request, hit, address)
-    return Visit(request=request, hit=hit, client_ip=address, place=_place(hit, request, policy), element=read)
+def _visit(
+    hit: PixelHit, request: HitRequest, address: str | None, policy: Policy, failed: Callable[[str], None]
+) -> Visit:
+    read = reader(policy.elements, request, hit, address, failed)
+    return Visit(request=request, hit=hit, client_ip=address, place=_place(hit, request, policy, failed), element=read)
 
 
-def _place(hit: PixelHit, request: HitRequest, policy: Policy) -> Place:
+def _place(hit: PixelHit, request: HitRequest, policy: Policy, failed: Callable[[str], None]) -> Place:
     if not (policy.country or policy.region):
         return NOWHERE
-    country, region = (element.read(request, hit) if element else None for element in (policy.country, policy.region))
+    said = {"geo.country": policy.country, "geo.region": policy.region}
+    country, region = (it.read(request, hit, partial(failed, name)) if it else None for name, it in said.items())
     return Place((country or "").upper(), (region or "").upper())
 
 

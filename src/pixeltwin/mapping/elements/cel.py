@@ -8,12 +8,13 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pixeltwin.expressions import Expression, FaultError, Scope, by_name, expression_type
+from pixeltwin.expressions import Expression, MissingError, Scope, by_name, expression_type
 from pixeltwin.mapping.custom_data import custom_data
 from pixeltwin.mapping.element import ElementSettings, Example
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.views import http_of, page_of
+from pixeltwin.variables import CUSTOM_DATA, SHAPES, TEXT, Fields
 
 type View = Callable[[HitRequest, PixelHit], Any]
 
@@ -33,18 +34,20 @@ VIEWS: Final[Mapping[str, View]] = {
     "page": lambda request, hit: page_of(hit.get("dl")),
 }
 
+EVENT: Final = Fields({"event_name": TEXT, "event_id": TEXT, "custom_data": CUSTOM_DATA})  # what `_event` gives
+
 
 class Settings(ElementSettings):
-    """`cel` is the expression. Where it fails, for instance because a property is missing, there is no value."""
+    """`cel` is the expression. There is no value where it asks for what is missing, or fails, which is counted."""
 
     kind: Literal["cel"]
-    cel: Annotated[Expression, *expression_type(VIEWS)]
+    cel: Annotated[Expression, *expression_type(VIEWS, shapes={**SHAPES, "event": EVENT})]
 
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
         scope = Scope(lambda name: VIEWS[name](request, hit), by_name(self.cel.paths))
         try:
             return _text(self.cel.evaluate(scope))
-        except FaultError:
+        except MissingError:
             return None
 
 

@@ -1,5 +1,6 @@
 """The first of several elements that has a value."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
@@ -22,8 +23,8 @@ class Settings(ElementSettings):
     def trusted(self) -> bool:
         return all(element.trusted for element in self.first_of)
 
-    def find(self, request: HitRequest, hit: PixelHit) -> str | None:
-        values = (element.read(request, hit) for element in self.first_of)
+    def found(self, request: HitRequest, hit: PixelHit, failed: Callable[[], None]) -> str | None:
+        values = (element.read(request, hit, failed) for element in self.first_of)
         return next((value for value in values if value is not None), None)
 
 
