@@ -128,6 +128,29 @@ def test_a_mistake_is_pointed_at_by_line_and_column(rule, key, column, remedy):
     assert (told.key, told.line, told.column) == (f"rules[0].{key}".rstrip("."), 3, column)
 
 
+@pytest.mark.parametrize(
+    ("match", "remedy"),
+    [
+        ("host: 'https://www.shop.example'", "write the host alone"),
+        ("host: [a.example, 'www.shop.example:8443']", "without scheme, port and path"),
+        ("host: www.shop.example/cart", "or * for any"),
+        ("host: 'www.*'", "*.shop.example"),
+        ("path: checkout/*", "begin with a slash"),
+        ("not: { path: checkout }", "*/checkout/*"),
+        ("path: ['/#/cart']", "no part of the path"),
+    ],
+)
+def test_a_pattern_that_no_page_can_match_is_a_mistake(match, remedy):
+    told = problem(f"match: {{ {match} }}, {DROP}")
+    assert (told.key.startswith("rules[0].match"), told.line) == (True, 3)
+    assert remedy in told.remedy
+
+
+@pytest.mark.parametrize("match", ["host: ['*', '*.shop.example', 192.0.2.1, '::1']", "path: [/, '*', '?a', '*.html']"])
+def test_a_pattern_that_some_page_matches_is_none(match):
+    assert warnings(f"match: {{ {match} }}, {DROP}") == []
+
+
 def test_a_rule_s_own_token_must_not_stand_in_the_file_and_shows_in_no_error():
     found = problems(text("then: { pixel: { id: '999', access_token: EAAliteral0canary1token } }"))
     assert [it.key for it in found] == ["rules[0].then.pixel.access_token"]
@@ -173,11 +196,19 @@ def test_a_rule_that_bears_a_pixel_s_id_is_refused_as_tokens_are_found_by_both()
 
 # Warnings: rules that can never hold.
 
+BEHIND = ("rules[1].name", "'r0' drops its events first")
+
 
 @pytest.mark.parametrize(
     ("rules", "key", "why"),
     [
         ([f"{LEAD}, {DROP}", f"{LEAD}, then: {{ rename: x }}"], "rules[1].name", "'r0' drops its events first"),
+        ([f"match: {{ ip: 10.0.0.0/8 }}, {DROP}", f"match: {{ ip: [10.1.0.0/16, 10.2.3.4] }}, {DROP}"], *BEHIND),
+        ([f"match: {{ ip: '2001:db8::/32' }}, {DROP}", f"match: {{ ip: '2001:db8:1::/48' }}, {DROP}"], *BEHIND),
+        ([f"match: {{ pixel: shop }}, {DROP}", f"match: {{ pixel: '123' }}, {DROP}"], *BEHIND),
+        ([f"match: {{ pixel: '123' }}, {DROP}", f"match: {{ pixel: shop, event: x }}, {DROP}"], *BEHIND),
+        ([f"match: {{ host: '*' }}, {DROP}", f"match: {{ host: '*.shop.example' }}, {DROP}"], *BEHIND),
+        ([f"match: {{ pixel: shop, not: {{ pixel: '123' }} }}, {DROP}"], "rules[0].name", "its `not` excludes"),
         ([f"when: 'false', {DROP}"], "rules[0].name", "its `when` is false for every hit"),
         ([f"match: {{ event: Lead, not: {{ event: Lead }} }}, {DROP}"], "rules[0].name", "its `not` excludes"),
         ([f"match: {{ consent: granted }}, {DROP}"], "rules[0].match.consent", "nobody is asked for consent"),
@@ -197,6 +228,9 @@ def test_a_rule_that_can_never_hold_is_a_warning(rules, key, why):
         [f"match: {{ consent: [granted, unknown] }}, {DROP}"],
         [f"match: {{ country: [DE, unknown] }}, {DROP}"],
         [f"{LEAD}, {DROP}", "match: { event: PageView }, then: { rename: x }"],
+        [f"match: {{ ip: 10.1.0.0/16 }}, {DROP}", f"match: {{ ip: 10.0.0.0/8 }}, {DROP}"],
+        [f"match: {{ ip: 10.0.0.0/8 }}, {DROP}", f"match: {{ ip: [10.1.0.0/16, '2001:db8::/32'] }}, {DROP}"],
+        [f"match: {{ host: '*' }}, {DROP}", f"match: {{ pixel: shop }}, {DROP}"],
     ],
 )
 def test_a_rule_that_some_hits_reach_is_none(rules):

@@ -1,7 +1,7 @@
 """What only the finished config can show: names that rules, consent and sources use, and what is doubtful there."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -118,7 +118,9 @@ def _verifiers_that_cannot(config: Config) -> Iterator[Finding]:
 
 
 def _unreachable(config: Config) -> Iterator[Finding]:
-    for index, why in never_holding(config.rules):
+    ids = {pixel.name: pixel.id for pixel in config.pixels}
+    rules = [rule.model_copy(update={"match": _by_id(rule.match, ids)}) for rule in config.rules]
+    for index, why in never_holding(rules):
         yield ("rules", index, "name"), f"it can never hold: {why}", "move it up, or remove it"
     for index, rule in enumerate(config.rules):
         answers, places = getattr(rule.match, "consent", None), getattr(rule.match, "country", None)
@@ -128,6 +130,16 @@ def _unreachable(config: Config) -> Iterator[Finding]:
         if places and not config.geo.country and UNKNOWN not in places.want:
             found = "it can never hold: nobody says where visitors are"
             yield ("rules", index, "match", "country"), found, "add `geo: { country: … }`"
+
+
+def _by_id(match: Match, ids: Mapping[str, str]) -> Match:
+    """The same with every pixel by its id, so that two ways to call one are alike."""
+    changes: dict[str, Any] = {}
+    if pixel := getattr(match, "pixel", None):
+        changes["pixel"] = pixel.model_copy(update={"want": frozenset(ids.get(name, name) for name in pixel.want)})
+    if negated := getattr(match, "not", None):
+        changes["not"] = negated.model_copy(update={"want": _by_id(negated.want, ids)})
+    return match.model_copy(update=changes) if changes else match
 
 
 def _unknown_facts(config: Config) -> Iterator[Finding]:

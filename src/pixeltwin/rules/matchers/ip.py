@@ -36,6 +36,15 @@ class Settings(Matcher):
         found = ip_address(address)
         return any(found in network for network in self.want)
 
+    def covers(self, other: "Settings") -> bool:
+        return all(any(_is_within(theirs, ours) for ours in self.want) for theirs in other.want)
+
+
+def _is_within(inner: IPv4Network | IPv6Network, outer: IPv4Network | IPv6Network) -> bool:
+    if isinstance(inner, IPv4Network):
+        return isinstance(outer, IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, IPv6Network) and inner.subnet_of(outer)
+
 
 EXAMPLES: Final = (
     Example(written="192.0.2.0/24", client_ip="192.0.2.77", holds=True),

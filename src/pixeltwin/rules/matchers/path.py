@@ -3,16 +3,28 @@
 import re
 from fnmatch import translate
 from functools import cached_property
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import AfterValidator
 
 from pixeltwin.rules.matcher import Example, Matcher, Names
 from pixeltwin.rules.moment import Arrival
+from pixeltwin.units import wrong
+
+
+def _of_a_page(patterns: frozenset[str]) -> frozenset[str]:
+    """Raises a pydantic error for what no page's path can match."""
+    if not all(pattern.startswith(("/", "*", "?")) for pattern in patterns):
+        raise wrong("begin with a slash, as paths do, or with a star: /checkout/*, */checkout/*")
+    if any("#" in pattern for pattern in patterns):
+        raise wrong('what follows on # is no part of the path; ask for it by `when`: page.url.contains("#/cart")')
+    return patterns
 
 
 class Settings(Matcher):
     """One pattern or several; each has to match the whole path."""
 
-    want: Names
+    want: Annotated[Names, AfterValidator(_of_a_page)]
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
