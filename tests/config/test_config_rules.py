@@ -1,5 +1,7 @@
 """Rules in the config file: mistakes are pointed at, and what works but is hardly meant is a warning."""
 
+import time
+
 import pytest
 
 from pixeltwin.config import Config
@@ -151,6 +153,44 @@ def test_a_pattern_that_some_page_matches_is_none(match):
     assert warnings(f"match: {{ {match} }}, {DROP}") == []
 
 
+@pytest.mark.parametrize(
+    ("then", "key", "remedy"),
+    [
+        ("user_data: { lead_id: l-525645896321548 }", "user_data.lead_id", "write the id's digits, in quotes"),
+        ("user_data: { fb_login_id: jane }", "user_data.fb_login_id", "write the id's digits, in quotes"),
+        ("test_event: { code: ' ' }", "test_event.code", "write what Events Manager shows"),
+        ("test_event: { code: '' }", "test_event.code", "write what Events Manager shows"),
+    ],
+)
+def test_a_literal_that_meta_has_no_use_for_is_a_mistake(then, key, remedy):
+    told = problem(f"then: {{ {then} }}")
+    assert told.key == f"rules[0].then.{key}"
+    assert remedy in told.remedy
+
+
+def test_a_blank_test_code_of_a_pixel_is_a_mistake_and_an_empty_one_is_none():
+    [told] = problems(PIXELS.replace("events:", "test_event_code: ' ', events:"))
+    assert (told.key, "or nothing" in told.remedy) == ("pixels[0].test_event_code", True)
+    assert load(PIXELS.replace("events:", "test_event_code: '${EMPTY:-}', events:")).pixels[0].test_event_code is None
+
+
+def ago(days: float) -> int:
+    return int(time.time() - days * 86_400)
+
+
+def test_a_time_that_meta_refuses_for_its_age_is_a_mistake():
+    told = problem(f"then: {{ server_event: {{ event_time: {ago(8)} }} }}")
+    assert told.key == "rules[0].then.server_event.event_time"
+    assert told.found == "a time of more than 7 days ago, which Meta refuses"
+    assert warnings(f"then: {{ server_event: {{ event_time: {ago(6)} }} }}") == []
+
+
+def test_what_happens_in_a_store_may_be_two_months_old():
+    store = "action_source: physical_store"
+    assert warnings(f"then: {{ server_event: {{ event_time: {ago(60)}, {store} }} }}") == []
+    assert "62 days" in problem(f"then: {{ server_event: {{ event_time: {ago(63)}, {store} }} }}").found
+
+
 def test_a_rule_s_own_token_must_not_stand_in_the_file_and_shows_in_no_error():
     found = problems(text("then: { pixel: { id: '999', access_token: EAAliteral0canary1token } }"))
     assert [it.key for it in found] == ["rules[0].then.pixel.access_token"]
@@ -247,6 +287,52 @@ def test_a_fact_that_no_source_has_is_a_warning():
         ("rules[0].when", "no source says profile.oders")
     ]
     assert warnings(f"when: 'profile.orders > 1.0', {DROP}", more=CRM) == []
+
+
+# Warnings: what Meta will not take, or not as it was meant.
+
+
+@pytest.mark.parametrize(
+    ("section", "found"),
+    [("action_source: app", "no_app_data"), ("action_source: business_messaging", "no_messaging_channel")],
+)
+def test_an_event_that_meta_will_refuse_for_what_it_lacks_is_a_warning(section, found):
+    [(key, told)] = warnings(f"then: {{ server_event: {{ {section} }} }}")
+    assert (key, found in told) == ("rules[0].then.server_event.action_source", True)
+
+
+def test_a_conversation_with_its_channel_is_none():
+    assert warnings("then: { server_event: { action_source: business_messaging, messaging_channel: whatsapp } }") == []
+    channel = "then: { server_event: { messaging_channel: '{{ uid }}' } }"
+    assert warnings("then: { server_event: { action_source: business_messaging } }", channel, more=CRM) == []
+
+
+NO_ADDRESS = "privacy: { client_ip: drop }\n"
+CONSENT = "consent: { us: { read: [gpc], unknown: allow, denied: limit } }\n"
+GEO = "geo: { country: { header: x-country }, region: { header: x-region } }\n"
+
+
+@pytest.mark.parametrize(
+    ("limits", "more", "key"),
+    [
+        ("true", "", "rules[0].then.server_event.limited_data_use"),
+        ("{ on: true, country: 0 }", "", "rules[0].then.server_event.limited_data_use"),
+        ("false", CONSENT, "consent.us.denied"),
+    ],
+)
+def test_a_limit_for_which_meta_needs_the_address_that_it_does_not_get_is_a_warning(limits, more, key):
+    rule = f"then: {{ server_event: {{ limited_data_use: {limits} }} }}"
+    [(told, found)] = warnings(rule, more=more + NO_ADDRESS)
+    assert (told, "leaves it no address" in found) == (key, True)
+    assert warnings(rule, more=more) == warnings(rule, more=more + NO_ADDRESS.replace("drop", "mask")) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "more"),
+    [("false", ""), ("{ on: true, country: US, state: CA }", ""), ("{ on: false }", ""), ("false", CONSENT + GEO)],
+)
+def test_a_limit_that_says_where_it_is_for_needs_no_address(limits, more):
+    assert warnings(f"then: {{ server_event: {{ limited_data_use: {limits} }} }}", more=more + NO_ADDRESS) == []
 
 
 # Warnings: test events, names, money.

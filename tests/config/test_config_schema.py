@@ -139,7 +139,7 @@ RULES = [
     "then: { pixels: ['123', '{{ x }}'] }",
     "then: { pixel: { id: '9', access_token: '${SHOP_TOKEN}' } }",
     "then: { pixel: { id: 77, access_token: '{{ token }}' } }",
-    "then: { server_event: { event_name: '{{ x }}', event_time: 1750000000, opt_out: true } }",
+    "then: { server_event: { event_name: '{{ x }}', event_time: 4000000000, opt_out: true } }",
     "then: { server_event: { action_source: website, event_id: { cel: 'event.event_id' } } }",
     "then: { server_event: { action_source: '{{ x }}', messaging_channel: { cel: 'el.x' } } }",
     "then: { server_event: { limited_data_use: true } }",

@@ -162,6 +162,8 @@ class Pixel(Section):
     @field_validator("test_event_code")
     @classmethod
     def _blank_is_none(cls, code: str | None) -> str | None:
+        if code and not code.strip():
+            raise wrong("write what Events Manager shows under Test Events, or nothing")
         return code or None  # `${TEST_CODE:-}` is how people write "only where it is set"
 
 

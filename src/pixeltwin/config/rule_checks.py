@@ -7,6 +7,7 @@ from typing import Any
 
 from pixeltwin.config.asking import asking_fields, wished_elements
 from pixeltwin.config.document import Document, Fault, Loc
+from pixeltwin.config.meta_checks import doubts_for_meta, findings_for_meta
 from pixeltwin.config.model import Config
 from pixeltwin.config.problems import did_you_mean
 from pixeltwin.config.session_checks import session_findings
@@ -24,14 +25,15 @@ MONEY: tuple[str, ...] = ("Purchase",)
 
 
 def check_rules(config: Config, document: Document) -> Iterator[Fault]:
-    """Names that nobody has given."""
-    names = (_twice(config), _pixels(config), _elements(config), _verifiers(config))
+    """Names that nobody has given, and what Meta refuses."""
+    names = (_twice(config), _pixels(config), _elements(config), _verifiers(config), findings_for_meta(config))
     yield from _faults(document, chain(*names, session_findings(config, _element_names(config))))
 
 
 def doubts_about_rules(config: Config, document: Document) -> Iterator[Fault]:
     """What works, but hardly as it was meant."""
-    doubts = (_verifiers_that_cannot, _unreachable, _unknown_facts, _renamed, _test_codes, _unverified, _by_person)
+    hardly = (_verifiers_that_cannot, _unreachable, _unknown_facts, _renamed, doubts_for_meta)
+    doubts = (*hardly, _test_codes, _unverified, _by_person)
     yield from _faults(document, chain.from_iterable(doubt(config) for doubt in doubts))
 
 

@@ -40,6 +40,12 @@ def text(given: Any) -> str | None:
     return written if len(written.strip()) > 0 and len(written) <= MAX_TEXT else None
 
 
+def digits(given: Any) -> str | None:
+    """An id that is a number to Meta (PROTOCOL 1.5)."""
+    found = (text(given) or "").strip()
+    return found if found.isascii() and found.isdecimal() else None
+
+
 def truth(given: Any) -> bool | None:
     return given if isinstance(given, bool) else {"true": True, "false": False}.get(str(given).strip().lower())
 
@@ -108,12 +114,15 @@ PLAIN_USER_DATA: Final[Mapping[str, Reader]] = {
     "client_user_agent": text,
     "fbc": browser,
     "fbp": browser,
+    "fb_login_id": digits,
+    "lead_id": digits,
 }
 REMEDIES: Final[Mapping[Reader, str]] = {
     **PLACE_REMEDIES,
     moment: "write unix seconds or an ISO 8601 time, such as 2026-11-25T12:00:00Z",
     page: "write an address that begins with http:// or https://",
     truth: "write true or false",
+    digits: "write the id's digits, in quotes",
     browser: "write a value such as fb.1.1596403881668.1116446470",
     public_address: "write a public IP address",
     SERVER_EVENT["action_source"]: f"write one of {', '.join(get_args(ActionSource))}",

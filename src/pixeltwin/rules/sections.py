@@ -357,6 +357,12 @@ class TestEventSection(Section):
     when: Annotated[Expression, *expression_type(VARIABLES, condition=True)] | None = None
     until: Annotated[datetime | date, BeforeValidator(_until)] | None = None
 
+    @model_validator(mode="after")
+    def _has_a_code(self) -> Self:
+        if isinstance(self.code, Literal) and text(self.code.value) is None:
+            raise wrong("write what Events Manager shows under Test Events, or remove the section", at=("code",))
+        return self
+
     def is_over(self, now: float) -> bool:
         """Whether the code is no longer to be used at unix second `now`. A day counts to its end, in UTC."""
         if self.until is None:
