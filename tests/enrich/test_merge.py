@@ -2,8 +2,8 @@
 
 import pytest
 
-from pixeltwin.capi.event import CustomData
-from pixeltwin.enrich.merge import added, merged_custom_data
+from pixeltwin.capi.event import CustomData, UserData
+from pixeltwin.enrich.merge import added, merge, merged_custom_data
 from pixeltwin.enrich.source import Profile
 
 
@@ -77,3 +77,9 @@ def test_what_was_added_or_changed_is_told_by_name():
     merged = merged_custom_data(GIVEN, [knowing(value=1.0, segment="gold")], overrides=True)
     assert added(GIVEN, merged) == ["value", "segment"]
     assert added(None, None) == []
+
+
+def test_an_id_that_a_source_knows_is_added_and_one_that_is_there_stays():
+    merged = merge(UserData(lead_id="1"), [Profile(ids={"lead_id": "2", "subscription_id": "a"})])
+    merged = merge(merged, [Profile(ids={"subscription_id": "b"})])
+    assert (merged.lead_id, merged.subscription_id) == ("1", "a")

@@ -95,6 +95,40 @@ def test_without_columns_of_user_data_nothing_is_hashed():
     assert profile_of(row, Columns({}, {"value": "total"})) == Profile(custom_data={"value": 5.0})
 
 
+IDS = Columns({}, ids={"subscription_id": "sub", "lead_id": "crm.lead", "fb_login_id": "login"})
+
+
+@pytest.mark.parametrize(
+    ("row", "ids"),
+    [
+        ({"sub": "S-77", "crm": {"lead": 525645896321548}, "login": "1022"}, ("S-77", "525645896321548", "1022")),
+        ({"sub": 77.0, "crm": {"lead": Decimal(525645896321548)}}, ("77", "525645896321548", None)),
+    ],
+)
+def test_ids_are_kept_as_text(row, ids):
+    found = profile_of(row, IDS)
+    assert tuple(map(found.ids.get, ("subscription_id", "lead_id", "fb_login_id"))) == ids
+    assert (found.user_data, found.left_out, found.is_empty) == ({}, (), False)
+
+
+def test_what_is_no_id_is_left_out_and_named():
+    found = profile_of({"sub": "jane@mail.example", "crm": {"lead": "l-5"}, "login": [1]}, IDS)
+    assert found.ids == {}
+    assert found.left_out == ("user_data.subscription_id", "user_data.lead_id", "user_data.fb_login_id")
+    hostile = (
+        True,
+        "x" * 300,
+        "a\nb",
+        5.5,
+        float("inf"),
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("1e999999"),
+        {"a": 1},
+    )
+    assert [profile_of({"sub": value}, IDS).ids for value in hostile] == [{}] * len(hostile)
+
+
 @given(st.dictionaries(st.sampled_from(sorted(SAME_NAMES)), JSON))
 def test_any_row_makes_a_profile_that_meta_takes(row):
     user_data = profile_of(row, default_country="DE").user_data

@@ -18,6 +18,18 @@ def test_an_empty_map_means_no_user_data():
     assert chosen(map={}).columns == Columns({}, {}, {})
 
 
+def test_ids_that_are_not_hashed_come_out_of_a_source_where_the_map_names_them():
+    columns = chosen(map={"em": "email", "lead_id": "crm.lead", "subscription_id": "sub"}).columns
+    assert (columns.user_data, columns.ids) == ({"em": "email"}, {"lead_id": "crm.lead", "subscription_id": "sub"})
+    assert chosen().columns.ids == {}
+
+
+@pytest.mark.parametrize("name", ["client_ip_address", "fbp", "madid", "email"])
+def test_no_other_key_does(name):
+    with pytest.raises(ValueError, match=r"write Meta's key first.*lead_id"):
+        chosen(map={name: "x"})
+
+
 @pytest.mark.parametrize(
     ("profile", "facts"),
     [

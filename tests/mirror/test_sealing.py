@@ -187,6 +187,18 @@ def test_an_event_that_had_to_be_verified_has_to_be_so_under_a_new_config():
     assert unverified(admitted(line()).draft, {}) is None
 
 
+# Ids that are not hashed.
+
+
+def test_an_id_that_a_source_knows_goes_with_the_twin_and_not_with_that_of_whoever_refused():
+    known, decided_by = {"crm": Profile(ids={"lead_id": "525645896321548"})}, line()
+    draft = admitted(decided_by).draft
+    done = seal(draft, known, decided_by, NOW)
+    assert (done.event.user_data.lead_id, done.origins) == ("525645896321548", {"user_data.lead_id": "crm"})
+    refused = replace(draft, consent="denied")
+    assert seal(refused, known, decided_by, NOW).event.user_data.lead_id is None
+
+
 # Properties that may not go, whoever says them.
 
 KNOWN = {"crm": Profile(custom_data={"Segment": "vip", "margin": 3.5}, facts={"n": 1})}

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixeltwin.capi.normalize import NORMALIZERS, hashes
+from pixeltwin.cli.customer_store import importable
 from pixeltwin.enrich.source import Columns, Profile
 from pixeltwin.sources import embedded
 from pixeltwin.sources.embedded import EmbeddedSource
@@ -64,6 +65,32 @@ async def test_plaintext_never_reaches_the_disk(tmp_path):
     await source.close()
     for text in ("alex", "2025550198", "202-555", "Doe", "example.com", "cust-1001"):
         assert text.encode().lower() not in written.lower()
+
+
+async def test_ids_that_are_not_hashed_are_stored_as_they_are_and_found_where_the_settings_name_them(tmp_path):
+    source = opened(tmp_path, map={"em": "email", "lead_id": "lead"})
+    assert await source.query.put("k", {**ALEX, "lead_id": 525645896321548}) == []
+    found = (await source.look_up(["k"]))["k"]
+    await source.close()
+    assert (found.ids, found.user_data["em"]) == ({"lead_id": "525645896321548"}, (ALEX_EM,))
+    other = opened(tmp_path)
+    assert (await other.look_up(["k"]))["k"].ids == {}
+    with pytest.raises(ValueError, match="lead_id: the source does not take it"):
+        await other.query.put("k", {"lead_id": "1"})
+    await other.close()
+
+
+async def test_ids_are_imported_from_the_columns_that_the_settings_name(tmp_path):
+    (tmp_path / "c.csv").write_text("key;lead;mail\na;525645896321548;alex.doe@example.com\nb;none;b@example.com\n")
+    settings = embedded.Settings(kind="embedded", key="k", path="c.db", map={"em": "mail", "lead_id": "lead"})
+    store = Store(tmp_path / "c.db")
+    report = import_customers(tmp_path / "c.csv", store, key=("key",), columns=importable(settings, {}))
+    store.close()
+    assert (report.stored, report.unusable) == (2, {"user_data.lead_id": 1})
+    source = embedded.open_source(settings, tmp_path)
+    found = await source.look_up(["a", "b"])
+    await source.close()
+    assert [found[key].ids for key in ("a", "b")] == [{"lead_id": "525645896321548"}, {}]
 
 
 async def test_custom_data_and_facts_are_found_as_they_were_put(tmp_path):

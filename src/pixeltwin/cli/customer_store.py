@@ -1,7 +1,7 @@
 """What `pixeltwin customers` does. No message repeats a value.
 
-What Meta matches people by is hashed before it is written. Custom data and facts stay readable, as far as the source's
-settings name them.
+What Meta matches people by is hashed before it is written. Custom data, facts, and ids that Meta wants as they are stay
+readable, as far as the source's settings name them.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from pixeltwin.capi.normalize import NORMALIZERS
 from pixeltwin.config import load_config
-from pixeltwin.enrich.source import SAME_NAMES, Columns
+from pixeltwin.enrich.source import IDS, SAME_NAMES, Columns, parted
 from pixeltwin.sources import embedded
 from pixeltwin.sources.embedded.customer import Customer
 from pixeltwin.sources.embedded.importing import KEY_COLUMNS, Report, import_customers
@@ -26,6 +26,7 @@ from pixeltwin.sources.embedded.store import Store
 
 FINE: Final = 0
 PROBLEM: Final = 1
+KEYS: Final = (*NORMALIZERS, *IDS)  # of Meta's
 
 
 def import_file(
@@ -84,8 +85,9 @@ def find_store(config: Path, name: str | None) -> tuple[embedded.Settings, Path]
 
 def importable(settings: embedded.Settings, given: Mapping[str, str]) -> Columns:
     """The columns to import: those of the settings, those that bear Meta's names, and what was given besides."""
-    named = {} if settings.map == {} else {**SAME_NAMES, **(settings.map or {})}
-    return replace(settings.columns, user_data={**named, **given})
+    named = SAME_NAMES if settings.columns.user_data else {}
+    hashed, ids = parted({**named, **(settings.map or {}), **given})
+    return replace(settings.columns, user_data=hashed, ids=ids)
 
 
 def pairs(texts: Iterable[str]) -> Mapping[str, str]:
@@ -93,8 +95,8 @@ def pairs(texts: Iterable[str]) -> Mapping[str, str]:
     found = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals or name not in NORMALIZERS:
-            raise ValueError(f"write em=… with one of Meta's keys: {', '.join(NORMALIZERS)}")
+        if not equals or name not in KEYS:
+            raise ValueError(f"write em=… with one of Meta's keys: {', '.join(KEYS)}")
         found[name] = value
     return found
 

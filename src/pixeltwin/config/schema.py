@@ -39,7 +39,7 @@ CHECKS: Final[Mapping[Any, JsonSchemaValue]] = {
     values.not_empty: AT_LEAST_ONE,
     element.at_least_one: AT_LEAST_ONE,
     signal.at_least_one: AT_LEAST_ONE,
-    source.check_map: {"propertyNames": {"enum": list(NORMALIZERS)}},
+    source.check_map: {"propertyNames": {"enum": [*NORMALIZERS, *source.IDS]}},
 }
 DAY: Final = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}"}
 SENTENCE: Final = re.compile(r"(?<=[.:])\s*\n\s*\n\s*|(?<=\.)\s+(?=[A-Z`])")

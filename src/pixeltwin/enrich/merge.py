@@ -15,14 +15,17 @@ MONEY: Final = ("value", "currency", "predicted_ltv", "net_revenue")  # what a b
 def merge(given: UserData, profiles: Iterable[Profile]) -> UserData:
     """The browser's own hash stays first; ours follow where they differ (PROTOCOL 1.5.3)."""
     for profile in profiles:
-        given = given.model_copy(update=more_hashes(given, profile))
+        given = given.model_copy(update=more_user_data(given, profile))
     return given
 
 
-def more_hashes(given: UserData, profile: Profile) -> dict[str, Any]:
-    """The keys that the profile adds to, with all their values. Profiles hold hashes alone: none is checked again."""
+def more_user_data(given: UserData, profile: Profile) -> dict[str, Any]:
+    """The keys that the profile adds to, with all their values. What profiles hold was checked: it is not again.
+
+    Of an id there is one, and what the event has already stays.
+    """
     known = vars(given)
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {name: value for name, value in profile.ids.items() if known[name] is None}
     for key, values in profile.user_data.items():
         before = known[key]
         if not before:

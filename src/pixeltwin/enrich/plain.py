@@ -21,6 +21,9 @@ EMAIL: Final = re.compile(r"[^\s@](?:@|%40)[^\s@]{1,255}\.[^\W\d_]{2}", re.IGNOR
 # with its country code, or grouped as people write it: bare digits may be anybody's order number
 PHONE: Final = re.compile(r"\+[0-9][0-9 ()./-]{6,24}|\(?[0-9]{3,5}\)?[ /.-][0-9]{3}[ /.-]?[0-9]{4,8}")
 LONGEST_PHONE: Final = 32  # characters
+NUMBERED: Final = frozenset({"fb_login_id", "lead_id"})  # Meta's own ids
+LONGEST_ID: Final = 256  # characters
+LARGEST_ID: Final = 10**40  # as a number: of a Decimal of 1e999999 nobody is to print the digits
 
 type Reader = Callable[[str, Any], Scalar | None]  # of a name and its value
 
@@ -46,6 +49,12 @@ def plain_values(custom_data: Mapping[str, Any], facts: Mapping[str, Any]) -> Pl
         room.fill("profile", facts, lambda name, value: scalar(value)),
         tuple(room.left_out),
     )
+
+
+def plain_ids(given: Mapping[str, Any]) -> tuple[dict[str, str], list[str]]:
+    """Meta's ids that can be sent as they are, and the names of those that are none."""
+    ids = {name: text for name, value in given.items() if (text := _id(name, value))}
+    return ids, [f"user_data.{name}" for name, value in given.items() if name not in ids and not is_absent(value)]
 
 
 def is_absent(value: Any) -> bool:
@@ -120,6 +129,23 @@ def _property(name: str, value: Any) -> Scalar | None:
         made = scalar(typed)
         return made if isinstance(typed, str) or not isinstance(made, str) else None  # a number that is not exact
     return None
+
+
+def _id(name: str, value: Any) -> str | None:
+    """The id as text. Of Meta's own only digits are one, and whatever has an address in it is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal | UUID):
+        return None
+    text = str(_whole(value) if isinstance(value, float | Decimal) else value).strip()
+    is_id = text.isascii() and text.isdecimal() if name in NUMBERED else text.isprintable() and not EMAIL.search(text)
+    return text if is_id and 0 < len(text) <= LONGEST_ID else None
+
+
+def _whole(value: float | Decimal) -> int | str:
+    """The whole number that a spreadsheet or a database has as 77.0; an empty text for any other."""
+    with suppress(ArithmeticError, ValueError):  # what Decimal raises for a signalling NaN
+        if -LARGEST_ID < value < LARGEST_ID and value == int(value):
+            return int(value)
+    return ""
 
 
 def _currency(plain: Scalar) -> str | None:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from pixeltwin.capi.normalize import hashes, is_country, normalise
-from pixeltwin.enrich.plain import is_absent, plain_values
+from pixeltwin.enrich.plain import is_absent, plain_ids, plain_values
 from pixeltwin.enrich.source import Columns, Profile, Row
 
 type Hasher = Callable[[str, str, str | None], tuple[str, ...]]  # as `hashes` of capi.normalize
@@ -27,7 +27,8 @@ def profile_of(
     """
     user_data, unusable = _user_data(row, columns.user_data, default_country, hashes)
     plain = plain_values(_values(row, columns.custom_data), _values(row, columns.facts))
-    return Profile(user_data, plain.custom_data, plain.facts, (*unusable, *plain.left_out))
+    ids, no_ids = plain_ids(_values(row, columns.ids)) if columns.ids else ({}, [])
+    return Profile(user_data, plain.custom_data, plain.facts, (*unusable, *no_ids, *plain.left_out), ids)
 
 
 def value_at(row: Row, path: str) -> Any:

@@ -15,6 +15,7 @@ from pixeltwin.units import KEY, Duration, wrong
 type Row = Mapping[str, Any]  # one customer's plaintext as a source has it: lives for one await, is never kept
 type Scalar = str | int | float | bool
 
+IDS: Final = ("subscription_id", "fb_login_id", "lead_id")  # of Meta's keys, those that are not hashed (PROTOCOL 1.5)
 SAME_NAMES: Final = {name: name for name in NORMALIZERS}
 LISTS: Final = frozenset({"content_ids", "contents"})  # of custom_data
 FACT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # what can stand behind `profile.` in an expression
@@ -25,8 +26,9 @@ LONGEST_NAME: Final = 64  # characters of a property; Meta's own have 20
 class Profile:
     """What a source knows of one customer.
 
-    `user_data` has SHA-256 values by Meta's key. `custom_data` may go into the event's own, `facts` are what rules ask
-    about (`profile.orders_count`): short texts, numbers and booleans, none of them an address or a phone number.
+    `user_data` has SHA-256 values by Meta's key, `ids` the texts of keys that are not hashed. `custom_data` may go into
+    the event's own, `facts` are what rules ask about (`profile.orders_count`): short texts, numbers and booleans, none
+    of them an address or a phone number.
     `left_out` names what a row has that could not be taken: `user_data.ph`, `custom_data.note`, `profile.segment`.
     """
 
@@ -34,11 +36,12 @@ class Profile:
     custom_data: Mapping[str, Scalar] = field(default_factory=dict)
     facts: Mapping[str, Scalar] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing is known but that the customer exists."""
-        return not (self.user_data or self.custom_data or self.facts)
+        return not (self.user_data or self.custom_data or self.facts or self.ids)
 
     def has_any(self, hashes: Collection[str]) -> bool:
         """Whether one of these is among its own."""
@@ -49,12 +52,14 @@ class Profile:
 class Columns:
     """In which column of a row each thing is, or down which dotted path (`billing.email`).
 
-    What is under `user_data`, by Meta's key, will be hashed; `custom_data` and `facts` stay readable.
+    What is under `user_data`, by Meta's key, will be hashed; `custom_data`, `facts` and `ids`, Meta's keys too, stay
+    readable.
     """
 
     user_data: Mapping[str, str] = field(default_factory=lambda: SAME_NAMES)
     custom_data: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_country(code: str) -> str:
@@ -65,12 +70,18 @@ def check_country(code: str) -> str:
 
 
 def check_map(columns: Mapping[str, str]) -> Mapping[str, str]:
-    """Meta's keys on the left; only what Meta hashes can come out of a source."""
-    for name in columns.keys() - NORMALIZERS.keys():
+    """Meta's keys on the left: those that are hashed, and the ids of a person that a shop's back end knows."""
+    for name in columns.keys() - {*NORMALIZERS, *IDS}:
         meant = META_NAMES.get(name.lower().replace("-", "_"))
-        remedy = f"the keys are {', '.join(NORMALIZERS)}"
+        remedy = f"the keys are {', '.join((*NORMALIZERS, *IDS))}"
         raise wrong(f"write Meta's key first, such as {meant or 'em'}: {columns[name]}; {remedy}", at=(name, KEY))
     return columns
+
+
+def parted(columns: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The columns that are hashed, and those of ids."""
+    ids = {name: column for name, column in columns.items() if name in IDS}
+    return {name: column for name, column in columns.items() if name not in IDS}, ids
 
 
 def check_custom_data(columns: Mapping[str, str]) -> Mapping[str, str]:
@@ -127,7 +138,8 @@ class SourceSettings(KindSettings):
     """The settings of every source.
 
     `key` names the data element whose value names a customer. `map` says in which column or field each of Meta's keys
-    is (`em: email`); without it they bear Meta's names, and an empty one means that the source has no user_data.
+    is (`em: email`); without it those that are hashed bear Meta's names, and an empty one means that the source has no
+    user_data. Ids that are not hashed (`lead_id: crm_lead`) have to be named.
     `custom_data` says where properties of the event are (`value: total`), `profile` what rules may ask about:
     `[orders_count]`, or `{ orders: stats.orders }` for `profile.orders`. Both stay as the row has them, so text stays
     text: of a CSV file everything is. `only_when` has to hold of a hit for its customer to be looked up. `timeout` is
@@ -148,7 +160,8 @@ class SourceSettings(KindSettings):
     @property
     def columns(self) -> Columns:
         """What is taken of a row."""
-        return Columns(SAME_NAMES if self.map is None else self.map, self.custom_data, self.profile)
+        hashed, ids = parted(SAME_NAMES if self.map is None else self.map)
+        return Columns(hashed, self.custom_data, self.profile, ids)
 
     @model_validator(mode="after")
     def _hashed_is_not_readable(self) -> Self:

@@ -10,7 +10,7 @@ from typing import Any
 from pixeltwin.capi.event import EventJson, ServerEvent
 from pixeltwin.capi.validate import Refusal, refusal, remarks
 from pixeltwin.consent.verdict import ALLOWED, Answer
-from pixeltwin.enrich.merge import added, merged_custom_data, more_hashes
+from pixeltwin.enrich.merge import added, merged_custom_data, more_user_data
 from pixeltwin.enrich.source import Profile
 from pixeltwin.mirror.draft import Draft
 from pixeltwin.mirror.limits import cleaned_of_rules, never_less_limited, taken_back
@@ -108,11 +108,11 @@ def _joined(draft: Draft, known: Known, policy: Policy) -> tuple[ServerEvent, di
 
 def _with(event: ServerEvent, profile: Profile, *, overrides: bool) -> tuple[ServerEvent, list[str]]:
     """The event with what one source knows, and the fields that it set."""
-    hashes = more_hashes(event.user_data, profile)
-    if not hashes and not profile.custom_data and not overrides:
+    more = more_user_data(event.user_data, profile)
+    if not more and not profile.custom_data and not overrides:
         return event, []
-    changes: dict[str, Any] = {"user_data": event.user_data.model_copy(update=hashes)} if hashes else {}
-    fields = [f"user_data.{key}" for key in hashes]
+    changes: dict[str, Any] = {"user_data": event.user_data.model_copy(update=more)} if more else {}
+    fields = [f"user_data.{key}" for key in more]
     if profile.custom_data or overrides:
         changes["custom_data"] = made = merged_custom_data(event.custom_data, [profile], overrides=overrides)
         fields += [f"custom_data.{key}" for key in added(event.custom_data, made)]

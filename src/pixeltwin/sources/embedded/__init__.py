@@ -1,7 +1,7 @@
 """Kind `embedded`: one SQLite file beside the gateway. What Meta matches people by is stored as hashes alone.
 
-Rows come in by `pixeltwin customers import` and `put`, or from the admin API. Custom data and facts stay readable, as
-far as the settings name them.
+Rows come in by `pixeltwin customers import` and `put`, or from the admin API. Custom data, facts, and ids that Meta
+wants as they are stay readable, as far as the settings name them.
 """
 
 import asyncio
@@ -75,7 +75,8 @@ class EmbeddedSource:
         user_data = stored.user_data if columns.user_data else {}
         custom_data = {name: value for name, value in stored.custom_data.items() if name in columns.custom_data}
         facts = {name: value for name, value in stored.facts.items() if name in columns.facts}
-        return Profile(user_data, *plain_values(custom_data, facts))
+        ids = {name: value for name, value in stored.ids.items() if name in columns.ids}
+        return Profile(user_data, *plain_values(custom_data, facts), ids)
 
     def _put_all(self, customers: Sequence[Customer]) -> list[str]:
         profiles = [profile_of_customer(customer, self._columns, self._country) for customer in customers]

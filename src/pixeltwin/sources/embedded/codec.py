@@ -78,13 +78,15 @@ def _digests_of_any_length(packed: bytes) -> Iterator[tuple[int, str]]:
 
 
 def pack_plain(profile: Profile) -> bytes | None:
-    """The profile's custom data and facts; None where it has none, as most have."""
-    if not profile.custom_data and not profile.facts:
+    """The profile's custom data, facts and ids; None where it has none, as most have."""
+    ids = {"ids": profile.ids} if profile.ids else {}  # which older versions pass over
+    if not (profile.custom_data or profile.facts or ids):
         return None
-    return orjson.dumps({"custom_data": profile.custom_data, "profile": profile.facts})
+    return orjson.dumps({"custom_data": profile.custom_data, "profile": profile.facts, **ids})
 
 
 def unpack_profile(packed: bytes, plain: bytes | None) -> Profile:
     """The profile of both columns."""
     readable = orjson.loads(plain) if plain else {}
-    return Profile(unpack(packed), readable.get("custom_data", {}), readable.get("profile", {}))
+    custom_data, facts, ids = (readable.get(name, {}) for name in ("custom_data", "profile", "ids"))
+    return Profile(unpack(packed), custom_data, facts, ids=ids)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pixeltwin.capi.normalize import NORMALIZERS
@@ -33,12 +33,14 @@ def profile_of_customer(customer: Customer, columns: Columns, default_country: s
     """
     if not is_askable(customer.key):
         raise ValueError(f"{customer.place}key: a customer's key is up to 512 printable characters")
-    _check_names(customer, "", customer.user_data, NORMALIZERS if columns.user_data else ())
+    _check_names(customer, "", customer.user_data, (*(NORMALIZERS if columns.user_data else ()), *columns.ids))
     _check_names(customer, "custom_data.", customer.custom_data, columns.custom_data)
     _check_names(customer, "profile.", customer.facts, columns.facts)
-    hashed = profile_of(customer.user_data, EVERY_KEY, default_country)
+    keys = replace(EVERY_KEY, ids={name: name for name in columns.ids})
+    hashed = profile_of(customer.user_data, keys, default_country)
     plain = plain_values(customer.custom_data, customer.facts)
-    profile = Profile(hashed.user_data, plain.custom_data, plain.facts, (*hashed.left_out, *plain.left_out))
+    left_out = (*hashed.left_out, *plain.left_out)
+    profile = Profile(hashed.user_data, plain.custom_data, plain.facts, left_out, hashed.ids)
     if profile.is_empty:
         raise ValueError(f"{customer.place or 'customer: '}there is nothing that can be used")
     return profile

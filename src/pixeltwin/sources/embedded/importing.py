@@ -150,14 +150,14 @@ def _columns(path: Path, row: Row, columns: Columns) -> Columns:
     if missing := [column for column in _needed(columns) if column not in row]:
         raise ValueError(f"no column is named {' or '.join(missing)}")
     there = {name: column for name, column in columns.user_data.items() if column in row}
-    if not (there or columns.custom_data or columns.facts):
+    if not (there or columns.custom_data or columns.facts or columns.ids):
         raise ValueError("no column bears one of Meta's keys (em, ph, …): say with --map em=… which ones hold them")
     return replace(columns, user_data=there)
 
 
 def _needed(columns: Columns) -> Iterator[str]:
     renamed = (column for name, column in columns.user_data.items() if column != name)
-    return chain(renamed, columns.custom_data.values(), columns.facts.values())
+    return chain(renamed, columns.custom_data.values(), columns.facts.values(), columns.ids.values())
 
 
 @contextmanager
