@@ -17,18 +17,6 @@ GEOLOCATES: Literal = Literal(0)
 IN_STORE: Literal = Literal("physical_store")
 
 
-def findings_for_meta(config: Config) -> Iterator[Finding]:
-    """Times that Meta refuses now, and ever more so."""
-    sources = [section.action_source for _, section in _sections(config) if section.action_source]
-    may_be_in_store = any(not isinstance(source, Literal) or source == IN_STORE for source in sources)
-    oldest = MAX_AGE_IN_STORE if may_be_in_store else MAX_AGE
-    for loc, section in _sections(config):
-        seconds = moment(section.event_time.value) if isinstance(section.event_time, Literal) else None
-        if seconds is not None and seconds < time.time() - oldest:
-            found = f"a time of more than {oldest // 86_400} days ago, which Meta refuses"
-            yield (*loc, "event_time"), found, 'remove it, or take it from the event: "{{ element }}" or { cel: … }'
-
-
 def doubts_for_meta(config: Config) -> Iterator[Finding]:
     """What leaves an event incomplete, whatever hit it is made of."""
     names_channel = any(section.messaging_channel for _, section in _sections(config))
@@ -39,8 +27,21 @@ def doubts_for_meta(config: Config) -> Iterator[Finding]:
         if _is(section.action_source, "business_messaging") and not names_channel:
             found = "its twins end as no_messaging_channel: Meta wants to know where the conversation was"
             yield (*loc, "action_source"), found, "add messaging_channel: whatsapp, messenger or instagram"
+    yield from _out_of_time(config)
     if config.privacy.client_ip == "drop":
         yield from _unlocated(config)
+
+
+def _out_of_time(config: Config) -> Iterator[Finding]:
+    """Times that Meta refuses now, and ever more so. No mistake: what was read once has to be read at a restart."""
+    sources = [section.action_source for _, section in _sections(config) if section.action_source]
+    may_be_in_store = any(not isinstance(source, Literal) or source == IN_STORE for source in sources)
+    oldest = MAX_AGE_IN_STORE if may_be_in_store else MAX_AGE
+    for loc, section in _sections(config):
+        seconds = moment(section.event_time.value) if isinstance(section.event_time, Literal) else None
+        if seconds is not None and seconds < time.time() - oldest:
+            found = f"a time of more than {oldest // 86_400} days ago, which Meta refuses"
+            yield (*loc, "event_time"), found, 'remove it, or take it from the event: "{{ element }}" or { cel: … }'
 
 
 def _unlocated(config: Config) -> Iterator[Finding]:

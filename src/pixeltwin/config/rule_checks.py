@@ -7,7 +7,7 @@ from typing import Any
 
 from pixeltwin.config.asking import asking_fields, wished_elements
 from pixeltwin.config.document import Document, Fault, Loc
-from pixeltwin.config.meta_checks import doubts_for_meta, findings_for_meta
+from pixeltwin.config.meta_checks import doubts_for_meta
 from pixeltwin.config.model import Config
 from pixeltwin.config.problems import did_you_mean
 from pixeltwin.config.session_checks import session_findings
@@ -25,8 +25,8 @@ MONEY: tuple[str, ...] = ("Purchase",)
 
 
 def check_rules(config: Config, document: Document) -> Iterator[Fault]:
-    """Names that nobody has given, and what Meta refuses."""
-    names = (_twice(config), _pixels(config), _elements(config), _verifiers(config), findings_for_meta(config))
+    """Names that nobody has given."""
+    names = (_twice(config), _pixels(config), _elements(config), _verifiers(config))
     yield from _faults(document, chain(*names, session_findings(config, _element_names(config))))
 
 
