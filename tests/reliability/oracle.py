@@ -25,7 +25,9 @@ WINDOW: Final = (
 )  # https://developers.facebook.com/docs/marketing-api/conversions-api/deduplicate-pixel-and-server-events
 MONEY_EVERY: Final = 4
 UA: Final = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+IP: Final = "203.0.113.9"
 PAGE: Final = "https://www.shop.example/p/1"
+FBP: Final = "fb.1.1795461138686.4711"
 MOST_SHOWN: Final = 20
 
 
@@ -55,7 +57,7 @@ class Hit:
             "cd[value]": str(self.value),
             "cd[currency]": "EUR",
             "cd[order_id]": f"order-{self.event_id}",
-            "fbp": "fb.1.1795461138686.4711",
+            "fbp": FBP,
         }
 
     @property
@@ -66,23 +68,26 @@ class Hit:
     def query(self) -> str:
         return urlencode(self.parameters)
 
-    def as_event(self) -> bytes:
-        """As it would be in the outbox of tests that have no gateway, and at Meta."""
-        event = {
+    @property
+    def event(self) -> dict[str, Any]:
+        """The server event, by what the browser said and nothing else."""
+        return {
             "event_name": self.event_name,
             "event_time": int(self.at),
             "event_id": self.event_id,
             "action_source": "website",
             "event_source_url": PAGE,
-            "user_data": {"client_user_agent": UA},
+            "user_data": {"client_ip_address": IP, "client_user_agent": UA, "fbp": FBP},
             "custom_data": self.custom_data,
         }
-        return json.dumps(event).encode()
+
+    def as_event(self) -> bytes:
+        """As it would be in the outbox of tests that have no gateway, and at Meta."""
+        return json.dumps(self.event).encode()
 
     def says_the_same(self, leg: str, content: Mapping[str, Any]) -> bool:
-        if leg == RELAY:
-            return self.parameters.items() <= dict(content).items()
-        return content.get("custom_data") == self.custom_data
+        """Whether all of it is as the browser said: nothing missing, nothing more."""
+        return content == (self.parameters if leg == RELAY else self.event)
 
 
 @dataclass
