@@ -18,7 +18,7 @@ import pytest
 from tests.processes import BIN, started
 from tests.reliability.failpoints import POINTS
 from tests.reliability.forms import rounds, tell
-from tests.reliability.killing import ANYWHERE, RANDOM, Node, drained
+from tests.reliability.killing import ANYWHERE, MOST_LET_GO, RANDOM, Node, drained, tell_let_go
 from tests.reliability.meta import API, RELAY, OracleMeta
 from tests.reliability.nursery import Nursery, nursery
 from tests.reliability.oracle import Oracle, Verdict
@@ -63,8 +63,8 @@ async def torment(folder: Path, born: Nursery, first: int) -> tuple[Counter[str]
         child.signal(signal.SIGTERM)
         assert await child.ended == 0
         verdict = await judge(node, drained=True)
-        tell("let go, and counted", **Counter(node.oracle.let_go.values()))
-        assert len(node.oracle.let_go) <= verdict.answered / 10
+        tell_let_go(node.oracle, verdict)
+        assert verdict.share_let_go <= MOST_LET_GO
         return reached, verdict
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 from tests.outboxes.engines import schema_of, server
 from tests.reliability.forms import rounds, tell
-from tests.reliability.killing import ANYWHERE, Node, drained
+from tests.reliability.killing import ANYWHERE, MOST_LET_GO, Node, drained, tell_let_go
 from tests.reliability.meta import API, RELAY, OracleMeta
 from tests.reliability.nursery import Nursery, nursery
 from tests.reliability.oracle import Oracle
@@ -62,11 +62,15 @@ async def test_no_answered_hit_is_lost_when_either_of_two_nodes_is_killed_again_
             for child in children:
                 child.signal(signal.SIGTERM)
             assert [await child.ended for child in children] == [0, 0]
+        for node in nodes:
+            node.hear()
         settings = postgres.Settings(kind="postgres", url=url, schema=schema)
         outbox = await postgres.open_outbox(settings, base=tmp_path)
         verdict = await oracle.judge(outbox, drained=True)
         await outbox.close()
     tell("kill -9 of two nodes", cycles=2 * CYCLES, at_points=dict(reached[0] + reached[1]), verdict=verdict)
+    tell_let_go(oracle, verdict)
     assert verdict.complaints == []
     assert verdict.answered > 0
+    assert verdict.share_let_go <= MOST_LET_GO
     assert sum((reached[0] + reached[1]).values()) >= CYCLES  # most died where they should

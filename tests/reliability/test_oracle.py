@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.reliability.meta import API, RELAY, Arrival, Name, OracleMeta
-from tests.reliability.oracle import PIXELS, WINDOW, Hit, Oracle
+from tests.reliability.oracle import MAY_LET_GO, PIXELS, WINDOW, Hit, Oracle
 
 from pixeltwin.delivery.outbox import Delivered, Expired, NewItem, Refused
 from pixeltwin.outboxes.memory import MemoryOutbox
@@ -63,6 +63,24 @@ async def test_nothing_is_to_be_said_where_every_promise_is_kept(scene):
 async def test_an_answered_event_that_is_nowhere_is_lost(scene):
     scene.oracle.answer(scene.oracle.issue())
     assert await scene.complaints() == ["lost"]
+
+
+@pytest.mark.parametrize("why", sorted(MAY_LET_GO))
+async def test_an_event_that_could_not_be_kept_is_excused_and_counted(scene, why):
+    hit = scene.oracle.issue()
+    scene.oracle.answer(hit)
+    scene.oracle.let_go[hit.event_id] = why
+    verdict = await scene.oracle.judge(scene.outbox, drained=True)
+    assert verdict.complaints == []
+    assert (verdict.let_go, verdict.share_let_go) == (1, 0.5)
+
+
+@pytest.mark.parametrize("why", ["skipped internal_error", "skipped no_rule", "shed ", "delivered "])
+async def test_no_other_excuse_counts(scene, why):
+    hit = scene.oracle.issue()
+    scene.oracle.answer(hit)
+    scene.oracle.let_go[hit.event_id] = why
+    assert await scene.complaints() == ["let go for no good reason"]
 
 
 async def test_what_waits_is_not_lost_but_not_delivered_either(scene):
