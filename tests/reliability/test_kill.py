@@ -34,7 +34,7 @@ WHOLE_CYCLES = rounds(2, 20)
 async def gateway(folder: Path) -> AsyncIterator[Node]:
     """One that does not live yet, with an outbox and a Meta of its own."""
     async with OracleMeta().serving() as meta:
-        yield Node(folder, meta, Oracle(meta, legs=(API, RELAY)))
+        yield Node(folder, meta, oracle=Oracle(meta, legs=(API, RELAY)))
 
 
 async def judge(node: Node, *, drained: bool = False) -> Verdict:
