@@ -2,8 +2,7 @@
 
 All of the proof that nothing is lost, with its figures:
 
-    uv run --group dev pytest -n 0 -s tests/reliability \\
-        tests/conformance/test_outbox_model.py tests/outboxes/test_salvage.py
+    uv run --group dev pytest -n 0 -s tests/reliability tests/*/test_outbox_model.py tests/*/test_salvage.py
 """
 
 import os
