@@ -4,9 +4,10 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -16,6 +17,8 @@ from tests.reliability.meta import API, RELAY, OracleMeta
 from tests.reliability.nursery import Child, Kind, Nursery
 from tests.reliability.oracle import Hit, Oracle, Verdict
 from tests.reliability.visitors import Visitors
+
+from pixeltwin.outboxes import postgres
 
 ANYWHERE: Final = "anywhere"
 LIFE: Final = 20.0  # seconds after which a process whose point is not reached is killed where it is
@@ -122,10 +125,10 @@ class Sender(Mortal):
                 await asyncio.sleep(0.005)
 
 
-async def torment(mortal: Mortal, born: Nursery, points: Iterable[str]) -> Counter[str]:
-    """Kill it at each of the points in turn; how often it died where it should."""
+async def torment(mortal: Mortal, born: Nursery, points: Sequence[str], first: int, cycles: int) -> Counter[str]:
+    """Kill it at the points in turn, from the first on; how often it died where it should."""
     reached: Counter[str] = Counter()
-    for point in points:
+    for point in islice(cycle(points), first, first + cycles):
         reached[point] += await mortal.kill(born, point)
     return reached
 
@@ -138,6 +141,15 @@ def share_database(mortal: Mortal, url: str, schema: str) -> None:
     assert SQLITE in text
     shared = f'{{ kind: postgres, url: "${{file:{secret}}}", schema: {schema}, spool: {{ path: spool.db }} }}'
     mortal.config.write_text(text.replace(SQLITE, shared))
+
+
+async def judge_shared(oracle: Oracle, url: str, schema: str, *, base: Path) -> Verdict:
+    """After the end: nothing may wait any more."""
+    outbox = await postgres.open_outbox(postgres.Settings(kind="postgres", url=url, schema=schema), base=base)
+    try:
+        return await oracle.judge(outbox, drained=True)
+    finally:
+        await outbox.close()
 
 
 async def drained(oracle: Oracle, meta: OracleMeta, seconds: float = 60.0) -> None:

@@ -5,27 +5,28 @@ short here; what it had in its spool is moved by its next life.
 """
 
 import asyncio
-import itertools
 import signal
-from collections.abc import Iterable
 
 import pytest
 from tests.outboxes.engines import schema_of, server
 from tests.reliability.forms import rounds, tell
-from tests.reliability.killing import ANYWHERE, MOST_LET_GO, Node, drained, share_database, tell_let_go, torment
+from tests.reliability.killing import (
+    ANYWHERE,
+    MOST_LET_GO,
+    Node,
+    drained,
+    judge_shared,
+    share_database,
+    tell_let_go,
+    torment,
+)
 from tests.reliability.meta import API, RELAY, OracleMeta
 from tests.reliability.nursery import nursery
 from tests.reliability.oracle import Oracle
 
-from pixeltwin.outboxes import postgres
-
 CYCLES = rounds(5, 120)  # of each node
 POINTS = (ANYWHERE, "after_append", "after_post", ANYWHERE, "before_post", "after_settle", "in_bisect", "after_relay")
 LEASE = 6.0  # seconds
-
-
-def points(first: int) -> Iterable[str]:
-    return itertools.islice(itertools.cycle(POINTS), first, first + CYCLES)
 
 
 @pytest.mark.timeout(rounds(300, 7200))
@@ -40,7 +41,7 @@ async def test_no_answered_hit_is_lost_when_either_of_two_nodes_is_killed_again_
             east, west = nodes
             async with east.visitors.browsing(east.port, number=3), west.visitors.browsing(west.port, number=3):
                 reached = await asyncio.gather(
-                    torment(east, born, points(0)), torment(west, born, points(len(POINTS) // 2))
+                    torment(east, born, POINTS, 0, CYCLES), torment(west, born, POINTS, len(POINTS) // 2, CYCLES)
                 )
             children = [await node.start(born) for node in nodes]
             for node in nodes:
@@ -53,10 +54,7 @@ async def test_no_answered_hit_is_lost_when_either_of_two_nodes_is_killed_again_
             assert [await child.ended for child in children] == [0, 0]
         for node in nodes:
             node.hear()
-        settings = postgres.Settings(kind="postgres", url=url, schema=schema)
-        outbox = await postgres.open_outbox(settings, base=tmp_path)
-        verdict = await oracle.judge(outbox, drained=True)
-        await outbox.close()
+        verdict = await judge_shared(oracle, url, schema, base=tmp_path)
     tell("kill -9 of two nodes", cycles=2 * CYCLES, at_points=dict(reached[0] + reached[1]), verdict=verdict)
     tell_let_go(oracle, verdict)
     assert verdict.complaints == []

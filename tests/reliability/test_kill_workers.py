@@ -5,10 +5,8 @@ lease has ended, so leases are short here.
 """
 
 import asyncio
-import itertools
 import signal
 from collections import Counter
-from collections.abc import Iterable
 
 import pytest
 from tests.outboxes.engines import schema_of, server
@@ -19,6 +17,7 @@ from tests.reliability.killing import (
     Node,
     Sender,
     drained,
+    judge_shared,
     share_database,
     tell_let_go,
     torment,
@@ -27,15 +26,9 @@ from tests.reliability.meta import API, RELAY, OracleMeta
 from tests.reliability.nursery import nursery
 from tests.reliability.oracle import Oracle
 
-from pixeltwin.outboxes import postgres
-
 CYCLES = rounds(4, 120)  # of each worker
 POINTS = (ANYWHERE, "before_post", "after_post", "after_settle", "in_bisect")
-LEASE = 4.0  # seconds
-
-
-def points(first: int) -> Iterable[str]:
-    return itertools.islice(itertools.cycle(POINTS), first, first + CYCLES)
+LEASE = 3.0  # seconds
 
 
 @pytest.mark.timeout(rounds(300, 7200))
@@ -53,7 +46,7 @@ async def test_no_answered_hit_is_lost_however_often_the_workers_behind_the_gate
             async with north.visitors.browsing(north.port, number=1), south.visitors.browsing(south.port, number=1):
                 reached = sum(
                     await asyncio.gather(
-                        *(torment(worker, born, points(n * CYCLES)) for n, worker in enumerate(workers))
+                        *(torment(worker, born, POINTS, n * CYCLES, CYCLES) for n, worker in enumerate(workers))
                     ),
                     start=Counter(),
                 )
@@ -69,10 +62,7 @@ async def test_no_answered_hit_is_lost_however_often_the_workers_behind_the_gate
             assert [await child.ended for child in (*fronts, *backs)] == [0, 0, 0, 0]
         for gateway in gateways:
             gateway.hear()
-        settings = postgres.Settings(kind="postgres", url=url, schema=schema)
-        outbox = await postgres.open_outbox(settings, base=tmp_path)
-        verdict = await oracle.judge(outbox, drained=True)
-        await outbox.close()
+        verdict = await judge_shared(oracle, url, schema, base=tmp_path)
     tell("kill -9 of two workers", cycles=2 * CYCLES, at_points=dict(reached), verdict=verdict)
     tell_let_go(oracle, verdict)
     assert verdict.complaints == []
