@@ -91,6 +91,11 @@ def started(
             popen.wait()
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started and that are there."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.5)

@@ -14,6 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 from tests.outboxes.engines import ENGINES
+from tests.reliability.forms import rounds
 
 from pixeltwin.delivery.outbox import (
     DEADLINE_PASSED,
@@ -37,7 +38,8 @@ from pixeltwin.delivery.outbox import (
     Tally,
 )
 
-EXAMPLES = {"encrypted": 15}  # its engine has a run of its own
+EXAMPLES = rounds(60, 600)
+EXAMPLES_OF = {"encrypted": rounds(15, 150)}  # its engine has a run of its own
 FORGETFUL = {"memory"}  # what is closed is lost
 HOUR = 3600.0
 
@@ -432,9 +434,9 @@ class OutboxMachine(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-@pytest.mark.timeout(300)  # thousands of statements, beside whatever else the machine has to do
+@pytest.mark.timeout(rounds(300, 3600))  # thousands of statements, beside whatever else the machine has to do
 @pytest.mark.parametrize("name", ENGINES)
 def test_engine_answers_like_the_model(name: str) -> None:
     machine = type("Machine", (OutboxMachine,), {"name": name})
-    number = EXAMPLES.get(name, 60)
+    number = EXAMPLES_OF.get(name, EXAMPLES)
     run_state_machine_as_test(machine, settings=settings(max_examples=number, stateful_step_count=40, deadline=None))

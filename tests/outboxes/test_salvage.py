@@ -14,6 +14,7 @@ import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.reliability.forms import rounds
 
 from pixeltwin.delivery.outbox import REPEATABLE, Appended, Delivered, NewItem, Outbox, Refused, Tally
 from pixeltwin.outboxes import sqlite
@@ -354,7 +355,7 @@ def test_a_file_with_a_mark_of_another_version_is_no_damage(tmp_path: Path) -> N
 # Any fault
 
 
-FAULTY_FILES: Final = int(os.environ.get("FAULTY_FILES", "30"))  # the gate has little time
+FAULTY_FILES: Final = rounds(30, 1_000)
 PLACES = st.floats(0, 1, exclude_max=True)
 BYTES = st.binary(min_size=1, max_size=8) | st.sampled_from([bytes(PAGE), b"\xff" * PAGE, b"\xa5" * 3 * PAGE])
 FAULTS = st.lists(st.tuples(PLACES, BYTES | st.none()), min_size=1, max_size=4)  # None: the file ends there
@@ -366,6 +367,7 @@ def spoil(path: Path, faults: list[tuple[float, bytes | None]]) -> None:
         (truncate(at) if what is None else overwrite(at, what))(path)
 
 
+@pytest.mark.timeout(rounds(120, 3600))
 @settings(max_examples=FAULTY_FILES, deadline=None)
 @given(faults=FAULTS, killed=st.booleans(), suffix=st.sampled_from(["", "", "-wal"]))
 def test_whatever_the_disk_does_nothing_is_invented_and_no_crash_comes_back(

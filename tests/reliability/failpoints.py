@@ -21,6 +21,7 @@ from pixeltwin.delivery.worker import Worker
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.destinations.pixel_relay import PixelRelay
 from pixeltwin.gateway import Gateway
+from pixeltwin.outboxes.postgres import crew
 from pixeltwin.outboxes.postgres.outbox import PostgresOutbox
 from pixeltwin.outboxes.sqlite import SqliteOutbox
 from pixeltwin.outboxes.sqlite.store import Store
@@ -159,8 +160,9 @@ def install(spec: str, note: int) -> None:
 
 
 def short_leases(seconds: float) -> None:
-    """Allow for leases so short that a test can wait for the end of each."""
+    """Allow for leases so short that a test can wait for the end of each; a dead worker's pixels are free by then."""
     model.SHORTEST_LEASE, sender.POST_SECONDS = seconds, seconds / 4  # type: ignore[misc]
+    crew.ALIVE, crew.BEAT = seconds / 2, seconds / 6  # type: ignore[misc]
 
 
 def witness(note: int) -> None:

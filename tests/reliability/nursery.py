@@ -1,9 +1,9 @@
-"""Processes of `pixeltwin run` that are there at once: what takes seconds, the imports, is done before they fork.
+"""Processes of `pixeltwin run` and `worker` that are there at once: what takes seconds is done before they fork.
 
     python -m tests.reliability.nursery
 
-reads one JSON line a process, `{"config": …, "failpoint": …, "log": …, "note": …, "lease": …}`, and writes
-`born PID` and, when it has ended, `dead PID STATUS`. A child does what `pixeltwin run -c FILE` does from there on.
+reads one JSON line a process, `{"kind": …, "config": …, "failpoint": …, "log": …, "note": …, "lease": …}`, and writes
+`born PID` and, when it has ended, `dead PID STATUS`. A child does what `pixeltwin KIND -c FILE` does from there on.
 """
 
 import asyncio
@@ -15,11 +15,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+type Kind = Literal["run", "worker"]
 
 IMPORTS: Final = (
     *(
         "pixeltwin.cli.run",
+        "pixeltwin.cli.worker",
         "pixeltwin.proxy.embedded",
         "pixeltwin.outboxes.memory",
         "pixeltwin.outboxes.sqlite",
@@ -68,10 +71,11 @@ def _bury(children: set[int]) -> None:
 
 
 def _live(order: dict[str, Any]) -> None:
-    """Be a gateway until something ends it."""
+    """Be a gateway or a worker until something ends it."""
     from tests.reliability import failpoints
 
     from pixeltwin.cli.run import run_gateway
+    from pixeltwin.cli.worker import run_worker
 
     code = 70
     try:
@@ -83,7 +87,8 @@ def _live(order: dict[str, Any]) -> None:
         failpoints.install(order["failpoint"], note)
         if order["lease"]:
             failpoints.short_leases(order["lease"])
-        code = asyncio.run(run_gateway(Path(order["config"])))
+        config = Path(order["config"])
+        code = asyncio.run(run_worker(config, admin=False) if order["kind"] == "worker" else run_gateway(config))
     except BaseException:
         import traceback
 
@@ -94,7 +99,7 @@ def _live(order: dict[str, Any]) -> None:
 
 
 class Child:
-    """A gateway's process. `ended` is its exit code, minus a signal's number."""
+    """One process. `ended` is its exit code, minus a signal's number."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -114,10 +119,17 @@ class Nursery:
         self._born: asyncio.Queue[Child] = asyncio.Queue()
 
     async def start(
-        self, config: Path, *, failpoint: str = "", note: Path | None = None, lease: float | None = None
+        self,
+        config: Path,
+        *,
+        kind: Kind = "run",
+        failpoint: str = "",
+        note: Path | None = None,
+        lease: float | None = None,
     ) -> Child:
         log = config.with_suffix(".log")
         order = {
+            "kind": kind,
             "config": str(config),
             "failpoint": failpoint,
             "log": str(log),

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from pixeltwin.delivery.outbox import (
     Expired,
     Later,
     Letter,
+    Outbox,
     Outcome,
     Refused,
     Tally,
@@ -42,6 +43,7 @@ LOST: Final = "lost"
 DUPLICATED: Final = "accepted twice"
 UNDATED: Final = "may have been sent, and has no deadline"
 CORRUPT: Final = "corrupt"
+STUCK: Final = "a fresh item did not pass"
 LOSSES: Final = {LOST, DUPLICATED, UNDATED}  # what it is to go back to an earlier state, a sound one
 
 
@@ -82,13 +84,17 @@ class Promises:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What the engine finds in what is left. `repeats` is what it says to a repeat of each item it had accepted."""
+    """What the engine finds in what is left.
+
+    `repeats` is what it says to a repeat of each item it had accepted, `passes` whether a fresh one came and went.
+    """
 
     waiting: Sequence[Waiting]
     letters: Sequence[Letter]
     depth: Depth
     tally: Tally
     repeats: Mapping[int, Appended]
+    passes: bool
     integrity: str
 
 
@@ -104,9 +110,24 @@ async def look(folder: Path, promises: Promises) -> Found:
             "tally": (await outbox.tally()).get(CAPI, Tally()),
         }
         answers = await outbox.append([new_item(number) for number in numbers])
+        passes = await passes_through(outbox, max(promises.begun, default=0) + 1)
     finally:
         await outbox.close()
-    return Found(**found, repeats=dict(zip(numbers, answers, strict=True)), integrity=integrity_of(folder))
+    repeats = dict(zip(numbers, answers, strict=True))
+    return Found(**found, repeats=repeats, passes=passes, integrity=integrity_of(folder))
+
+
+async def passes_through(outbox: Outbox, number: int) -> bool:
+    """Whether an item that was never there is accepted, leased as it is, delivered once and gone."""
+    before = (await outbox.tally()).get(CAPI, Tally())
+    is_new = await outbox.append([new_item(number)]) == [Appended.ACCEPTED]
+    lease = await outbox.lease(CAPI, limit=ALL, seconds=600)
+    fresh = [item.seq for item in lease.items if item.payload == payload_of(number)]
+    is_settled = await outbox.settle(lease, dict.fromkeys(fresh, Delivered())) == 1  # the others are let go
+    after = (await outbox.tally()).get(CAPI, Tally())
+    is_counted = after == replace(before, accepted=before.accepted + 1, delivered=before.delivered + 1)
+    is_gone = number not in map(number_of, await outbox.waiting(limit=ALL))
+    return is_new and is_settled and is_counted and is_gone
 
 
 def integrity_of(folder: Path) -> str:
@@ -141,6 +162,7 @@ class Judge:
             LOST: [number for number in promises.appended if not self._is_kept(number)],
             DUPLICATED: [number for number, said in found.repeats.items() if said is not Appended.DUPLICATE],
             UNDATED: [n for n in promises.in_flight & waiting.keys() if waiting[n].deadline == math.inf],
+            STUCK: [] if found.passes else [found.tally],
             "invented": [number for number in times if number not in promises.begun],
             "there twice": [number for number, often in times.items() if often > 1],
             "changed": [one.seq for one in self._there if one.payload != payload_of(number_of(one))],

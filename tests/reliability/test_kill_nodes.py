@@ -5,40 +5,28 @@ short here; what it had in its spool is moved by its next life.
 """
 
 import asyncio
-import itertools
 import signal
-from collections import Counter
 
 import pytest
 from tests.outboxes.engines import schema_of, server
 from tests.reliability.forms import rounds, tell
-from tests.reliability.killing import ANYWHERE, Node, drained
+from tests.reliability.killing import (
+    ANYWHERE,
+    MOST_LET_GO,
+    Node,
+    drained,
+    judge_shared,
+    share_database,
+    tell_let_go,
+    torment,
+)
 from tests.reliability.meta import API, RELAY, OracleMeta
-from tests.reliability.nursery import Nursery, nursery
+from tests.reliability.nursery import nursery
 from tests.reliability.oracle import Oracle
-
-from pixeltwin.outboxes import postgres
 
 CYCLES = rounds(5, 120)  # of each node
 POINTS = (ANYWHERE, "after_append", "after_post", ANYWHERE, "before_post", "after_settle", "in_bisect", "after_relay")
 LEASE = 6.0  # seconds
-SQLITE = "{ kind: sqlite, path: outbox.db }"
-
-
-def share_database(node: Node, url: str, schema: str) -> None:
-    secret = node.folder / "url"
-    secret.write_text(url)
-    text = node.config.read_text()
-    assert SQLITE in text
-    shared = f'{{ kind: postgres, url: "${{file:{secret}}}", schema: {schema}, spool: {{ path: spool.db }} }}'
-    node.config.write_text(text.replace(SQLITE, shared))
-
-
-async def torment(node: Node, born: Nursery, first: int) -> Counter[str]:
-    reached: Counter[str] = Counter()
-    for point in itertools.islice(itertools.cycle(POINTS), first, first + CYCLES):
-        reached[point] += await node.kill(born, point)
-    return reached
 
 
 @pytest.mark.timeout(rounds(300, 7200))
@@ -46,13 +34,15 @@ async def test_no_answered_hit_is_lost_when_either_of_two_nodes_is_killed_again_
     url, schema = server(), schema_of(tmp_path)
     async with OracleMeta().serving() as meta:
         oracle = Oracle(meta, legs=(API, RELAY))
-        nodes = [Node(tmp_path / name, meta, oracle, LEASE) for name in ("east", "west")]
+        nodes = [Node(tmp_path / name, meta, LEASE, oracle=oracle) for name in ("east", "west")]
         for node in nodes:
             share_database(node, url, schema)
         async with nursery() as born:
             east, west = nodes
             async with east.visitors.browsing(east.port, number=3), west.visitors.browsing(west.port, number=3):
-                reached = await asyncio.gather(torment(east, born, 0), torment(west, born, len(POINTS) // 2))
+                reached = await asyncio.gather(
+                    torment(east, born, POINTS, 0, CYCLES), torment(west, born, POINTS, len(POINTS) // 2, CYCLES)
+                )
             children = [await node.start(born) for node in nodes]
             for node in nodes:
                 node.hear()
@@ -62,11 +52,12 @@ async def test_no_answered_hit_is_lost_when_either_of_two_nodes_is_killed_again_
             for child in children:
                 child.signal(signal.SIGTERM)
             assert [await child.ended for child in children] == [0, 0]
-        settings = postgres.Settings(kind="postgres", url=url, schema=schema)
-        outbox = await postgres.open_outbox(settings, base=tmp_path)
-        verdict = await oracle.judge(outbox, drained=True)
-        await outbox.close()
+        for node in nodes:
+            node.hear()
+        verdict = await judge_shared(oracle, url, schema, base=tmp_path)
     tell("kill -9 of two nodes", cycles=2 * CYCLES, at_points=dict(reached[0] + reached[1]), verdict=verdict)
+    tell_let_go(oracle, verdict)
     assert verdict.complaints == []
     assert verdict.answered > 0
+    assert verdict.share_let_go <= MOST_LET_GO
     assert sum((reached[0] + reached[1]).values()) >= CYCLES  # most died where they should

@@ -8,7 +8,7 @@ import datetime
 import json
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -72,19 +72,34 @@ async def test_a_token_that_is_refused_for_a_day_costs_no_event(a_line):
     assert (verdict.delivered, verdict.dead, verdict.expired) == (601, 0, 0)
 
 
+def searches(posts: Sequence[Post]) -> list[int]:
+    """How many posts each batch took, its own and those of its parts; batches are under way side by side."""
+    batches: list[list[set[str]]] = []
+    for ids in (set(post.ids) for post in posts):
+        for batch in batches:
+            if ids <= batch[0]:
+                batch.append(ids)
+                break
+        else:
+            batches.append([ids])
+    return list(map(len, batches))
+
+
+@pytest.mark.parametrize("lease_limit", [BATCH, 5 * BATCH], ids=["a batch at a time", "five batches at a time"])
 @pytest.mark.parametrize("poisoned", [1, 10, 500])
-async def test_of_a_thousand_events_the_bad_ones_alone_are_not_delivered(tmp_path, poisoned):
-    async with line(tmp_path, lease_limit=BATCH) as made:
+async def test_of_a_thousand_events_the_bad_ones_alone_are_not_delivered(tmp_path, poisoned, lease_limit):
+    async with line(tmp_path, lease_limit=lease_limit) as made:
         hits = await made.append(1000, PIXELS[0])
         made.meta.poison = {hit.event_id for hit in hits[:: 1000 // poisoned]}
-        searches = []
+        took = []
         while await made.waiting():
             before = len(made.meta.posts)
             if await made.worker.deliver_due():
-                searches.append(len(made.meta.posts) - before)
+                took.append(searches(made.meta.posts[before:]))
             else:
                 made.clock.pass_by(20.0)
-        assert max(searches) <= MOST_POSTS  # a lease is one batch here
+        assert len(took[0]) == lease_limit / BATCH
+        assert max(map(max, took)) <= MOST_POSTS
         verdict = await made.judge()
         assert verdict.complaints == []
         assert (verdict.delivered, verdict.dead, verdict.expired, verdict.repeated) == (1001 - poisoned, poisoned, 0, 0)

@@ -1,10 +1,12 @@
 """The oracle bites: whatever it is there to find, it finds."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from tests.reliability.meta import API, Arrival, Name, OracleMeta
-from tests.reliability.oracle import PIXELS, WINDOW, Hit, Oracle
+from tests.reliability.meta import API, RELAY, Arrival, Name, OracleMeta
+from tests.reliability.oracle import MAY_LET_GO, PIXELS, WINDOW, Hit, Oracle
 
 from pixeltwin.delivery.outbox import Delivered, Expired, NewItem, Refused
 from pixeltwin.outboxes.memory import MemoryOutbox
@@ -15,9 +17,9 @@ NOW = 1_795_461_800.0
 class Scene:
     """One answered event that has been delivered as it should."""
 
-    def __init__(self) -> None:
+    def __init__(self, legs: tuple[str, ...] = (API,)) -> None:
         self.meta = OracleMeta()
-        self.oracle = Oracle(self.meta, lambda: NOW)
+        self.oracle = Oracle(self.meta, lambda: NOW, legs)
         self.outbox = MemoryOutbox(lambda: NOW)
 
     async def append(self, hit: Hit) -> None:
@@ -27,8 +29,8 @@ class Scene:
         lease = await self.outbox.lease(API, limit=100, seconds=60)
         await self.outbox.settle(lease, {item.seq: outcome for item in lease.items})
 
-    def took(self, hit: Hit, at: float = NOW, **changes: object) -> None:
-        self.meta.took[hit.names()[0]].append(Arrival(at, {"custom_data": hit.custom_data, **changes}))
+    def took(self, hit: Hit, at: float = NOW) -> None:
+        self.meta.took[hit.names()[0]].append(Arrival(at, hit.event))
 
     async def complaints(self, *, drained: bool = True) -> list[str]:
         found = (await self.oracle.judge(self.outbox, drained=drained)).complaints
@@ -63,6 +65,24 @@ async def test_an_answered_event_that_is_nowhere_is_lost(scene):
     assert await scene.complaints() == ["lost"]
 
 
+@pytest.mark.parametrize("why", sorted(MAY_LET_GO))
+async def test_an_event_that_could_not_be_kept_is_excused_and_counted(scene, why):
+    hit = scene.oracle.issue()
+    scene.oracle.answer(hit)
+    scene.oracle.let_go[hit.event_id] = why
+    verdict = await scene.oracle.judge(scene.outbox, drained=True)
+    assert verdict.complaints == []
+    assert (verdict.let_go, verdict.share_let_go) == (1, 0.5)
+
+
+@pytest.mark.parametrize("why", ["skipped internal_error", "skipped no_rule", "shed ", "delivered "])
+async def test_no_other_excuse_counts(scene, why):
+    hit = scene.oracle.issue()
+    scene.oracle.answer(hit)
+    scene.oracle.let_go[hit.event_id] = why
+    assert await scene.complaints() == ["let go for no good reason"]
+
+
 async def test_what_waits_is_not_lost_but_not_delivered_either(scene):
     hit = scene.oracle.issue()
     scene.oracle.answer(hit)
@@ -82,9 +102,53 @@ async def test_an_event_under_another_name_is_invented(scene):
     assert await scene.complaints() == ["nobody issued"]
 
 
-async def test_an_event_that_says_something_else_than_its_hit_is_found(scene):
+def changed(said: Mapping[str, Any], path: str, value: object) -> dict[str, Any]:
+    """With this value at `user_data.fbp`, or without any for None."""
+    name, _, below = path.partition(".")
+    new = changed(said[name], below, value) if below else value
+    return {one: old for one, old in said.items() if one != name} | ({} if new is None else {name: new})
+
+
+OTHERS = {
+    "event_time": int(NOW) - 1,
+    "event_source_url": "https://www.shop.example/p/2",
+    "action_source": "app",
+    "user_data": {},
+    "user_data.client_ip_address": "203.0.113.10",
+    "user_data.client_user_agent": "another browser",
+    "user_data.fbp": "fb.1.1795461138686.4712",
+    "user_data.em": ["5e" * 32],
+    "custom_data": {},
+    "custom_data.value": 0.0,
+    "custom_data.currency": "USD",
+    "custom_data.order_id": "another order",
+    "custom_data.num_items": 1,
+}
+NOT_SAID = ("user_data.em", "custom_data.num_items")
+
+
+@pytest.mark.parametrize(("path", "other"), OTHERS.items())
+async def test_an_event_that_says_something_else_than_its_hit_is_found(scene, path, other):
     hit = next(iter(scene.oracle.answered.values()))
-    scene.took(hit, custom_data={**hit.custom_data, "value": 0.0})
+    scene.meta.took[hit.names()[0]].append(Arrival(NOW, changed(hit.event, path, other)))
+    assert await scene.complaints() == ["says something else"]
+
+
+@pytest.mark.parametrize("path", [path for path in OTHERS if path not in NOT_SAID])
+async def test_an_event_that_leaves_out_what_its_hit_said_is_found(scene, path):
+    hit = next(iter(scene.oracle.answered.values()))
+    scene.meta.took[hit.names()[0]].append(Arrival(NOW, changed(hit.event, path, None)))
+    assert await scene.complaints() == ["says something else"]
+
+
+@pytest.mark.parametrize("other", ["another", None])
+@pytest.mark.parametrize("parameter", ["dl", "ts", "cd[value]", "cd[currency]", "cd[order_id]", "fbp"])
+async def test_a_browser_s_copy_that_is_not_as_it_came_is_found(parameter, other):
+    scene = Scene(legs=(RELAY,))
+    hit = scene.oracle.issue()
+    scene.meta.took[hit.names()[0]] = [Arrival(NOW, hit.parameters)]
+    assert await scene.complaints() == []
+    scene.meta.took[hit.names()[0]] = [Arrival(NOW, changed(hit.parameters, parameter, other))]
     assert await scene.complaints() == ["says something else"]
 
 

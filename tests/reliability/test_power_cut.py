@@ -1,9 +1,10 @@
 """What the SQLite outbox has acknowledged survives a power cut in `durability: full`; `normal` and `async` may lose it.
 
 The power of a live outbox is cut at a random operation of its disk, many times. The engine opens what is left, and must
-find all that it had promised by then. The disk's rules are in `power_cut.py`: a simulation is no real hardware.
+find all that it had promised by then; a fresh item must pass. The disk's rules are in `power_cut.py`: a simulation is
+no real hardware.
 
-    PIXELTWIN_RELIABILITY=long uv run --group dev pytest -s tests/reliability/test_power_cut.py
+    PIXELTWIN_RELIABILITY=long uv run --group dev pytest -n 0 -s tests/reliability/test_power_cut.py
 """
 
 import asyncio

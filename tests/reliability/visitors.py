@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
-from tests.reliability.oracle import UA, Hit, Oracle
+from tests.reliability.oracle import IP, UA, Hit, Oracle
 
 ANSWER_SECONDS: Final = 10.0  # longer than a live gateway ever takes
 REST: Final = 0.01  # before another try to connect
@@ -56,7 +56,7 @@ class Visitors:
         self.sent += 1
         writer.write(
             f"GET /tr/?{hit.query} HTTP/1.1\r\nHost: px.shop.example\r\nUser-Agent: {UA}\r\n"
-            "X-Forwarded-For: 203.0.113.9\r\n\r\n".encode()
+            f"X-Forwarded-For: {IP}\r\n\r\n".encode()
         )
         async with asyncio.timeout(ANSWER_SECONDS):
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
