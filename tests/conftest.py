@@ -5,10 +5,11 @@ import os
 import pytest
 from hypothesis import settings
 
-# Fewer for whoever is in a hurry, or more to be surer, than the hundred that hypothesis tries by itself.
-if examples := os.environ.get("PIXELTWIN_EXAMPLES"):
-    settings.register_profile("asked", max_examples=int(examples))
-    settings.load_profile("asked")
+# Fewer for whoever is in a hurry, or more to be surer, than the hundred that hypothesis tries by itself. No deadline:
+# how long an example takes says how busy the machine is.
+EXAMPLES = int(os.environ.get("PIXELTWIN_EXAMPLES", "100"))
+settings.register_profile("pixeltwin", max_examples=EXAMPLES, deadline=None)
+settings.load_profile("pixeltwin")
 
 # Where the environment keeps Python from remembering what it compiled, most of every start would be compiling again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
