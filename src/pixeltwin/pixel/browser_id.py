@@ -9,7 +9,7 @@ the cookie's `fbc` gives way only to another click id, in the page's address or 
 
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -25,6 +25,7 @@ BROWSER_ID: Final = re.compile(rf"fb\.\d\.\d{{10,13}}\.[\w-]{{1,500}}(?:{APPENDI
 CLICK_ID: Final = re.compile(r"[\w-]{1,500}", re.ASCII)
 FBCLID: Final = re.compile(r"(?:^|&)fbclid=([^&]+)")
 DOMAIN: Final = re.compile(r"([a-z0-9_-]+\.)+[a-z][a-z0-9-]*")  # two labels or more; addresses end in a number
+HOSTS: Final = 1024  # whose domain is remembered; clients make them up
 RANDOM_BELOW: Final = 2**31 - 1  # the builder's floor(random * 2147483647)
 
 
@@ -95,7 +96,7 @@ def registrable_domain(host: str, domains: Sequence[str] = ()) -> str | None:
     if not DOMAIN.fullmatch(host):
         return None
     own = next((domain for domain in domains if f".{host}".endswith(f".{domain}")), None)
-    return own or _suffixes().privatesuffix(host) or host
+    return own or _listed(host) or host
 
 
 def _new(payload: str, host: str, at: float, domains: Sequence[str]) -> str:
@@ -120,6 +121,12 @@ def _parts(url: str) -> SplitResult:
         return urlsplit(url)
     except ValueError:
         return urlsplit("")
+
+
+@lru_cache(HOSTS)
+def _listed(host: str) -> str | None:
+    """What the public suffix list says: a shop has few hosts, and a look into the list takes as long as the rest."""
+    return _suffixes().privatesuffix(host)
 
 
 @cache
