@@ -1,10 +1,13 @@
 """What joining customers adds to the cost of an event: from its hit to Meta's answer, with and without a source.
 
-    python tests/benchmarks/bench_joined.py [--rounds 9]
+    python tests/benchmarks/bench_joined.py [--rounds 9] [--visit 8]
 
 Leases of 500 Purchase hits of logged-in customers: admitted, kept in a SQLite outbox, looked up among 100,000
 customers, sealed, posted to a stub on this machine, settled. The two runs of a pair follow each other, the median of
-their ratios counts. No cache.
+their ratios counts.
+
+First without a cache: each hit is another customer's, and nobody was ever seen before. Then as a source is by default,
+with visitors who bring `--visit` hits each, one a lease: the cache knows them from their second hit on.
 
 "The cost of delivering an event" is CPU of this process, all threads: the whole line from a parsed request to the
 settled item, HTTP of the browser not included; and of that the delivery alone: lease, look-up, seal, post, settle,
@@ -73,11 +76,11 @@ elements: {{ customer_id: {{ signed_cookie: uid, key: "${{KEY}}" }} }}
 """
 
 
-def hits(number: int) -> list[Any]:
-    """A lease's worth of hits, of other customers each time."""
+def hits(number: int, visit: int = 1) -> list[Any]:
+    """A lease's worth of hits, each of another customer; of other ones after so many leases."""
     found = []
     for index in range(LEASE):
-        cookie = signed_cookie(f"cust-{(number * LEASE + index * 97) % CUSTOMERS}", KEY)
+        cookie = signed_cookie(f"cust-{(number // visit * LEASE + index * 97) % CUSTOMERS}", KEY)
         query = hit_query("Purchase", eid=f"o-{number}-{index}", cd_value="12.5", cd_currency="EUR", fbp="fb.1.1.2")
         found.append(request(query, headers={"cookie": cookie}, received_at=time.time()))
     return found
@@ -98,6 +101,12 @@ class Line:
         api = ConversionsApi(self.config.meta.graph, "v26.0", {PIXEL: lambda: "t"})
         self.worker = Worker(self.outbox, api, twins.prepare, twins.report, lease_limit=LEASE)
 
+    async def visits(self, number: int, visit: int) -> tuple[float, float]:
+        """What `round` says, on average of the leases of some visitors."""
+        rounds = [await self.round(hits(number * visit + lease, visit)) for lease in range(visit)]
+        early, late = (statistics.fmean(times) for times in zip(*rounds, strict=True))
+        return early, late
+
     async def round(self, requests: Sequence[Any]) -> tuple[float, float]:
         """CPU seconds until the hits are kept, and from there until Meta's answer."""
         began = time.process_time()
@@ -111,38 +120,40 @@ class Line:
 DSN = [""]
 
 
-async def compare(name: str, source: str, folder: Path, port: int, rounds: int) -> None:
+async def compare(name: str, source: str, folder: Path, port: int, rounds: int, visit: int = 1) -> None:
     plain, joined = Line(config("", port), folder, port), Line(config(source, port), folder, port)
     await plain.open(f"plain-{name}")
     await joined.open(f"joined-{name}")
-    numbers = range(0, 2 * rounds + 2, 2)
-    pairs = [(await plain.round(hits(number)), await joined.round(hits(number + 1))) for number in numbers]
+    pairs = [(await plain.visits(number, visit), await joined.visits(number, visit)) for number in range(rounds + 1)]
     pairs = pairs[1:]  # the first connects
     micro = 1e6 / LEASE
     without, with_ = (statistics.median(sum(pair[side]) for pair in pairs) * micro for side in (0, 1))
     late, late_with = (statistics.median(pair[side][1] for pair in pairs) * micro for side in (0, 1))
     ratio = statistics.median(sum(joined) / sum(plain) for plain, joined in pairs)
-    print(f"{name:<11} without {without:6.1f}  with {with_:6.1f} µs an event  {ratio:5.2f}×", end="   ")
+    print(f"{name:<23} without {without:6.1f}  with {with_:6.1f} µs an event  {ratio:5.2f}×", end="   ")
     print(f"delivery alone {late:6.1f} → {late_with:6.1f} µs  {late_with / late:5.2f}×")
 
 
-async def bench(folder: Path, dsn: str, port: int, rounds: int) -> None:
+async def bench(folder: Path, dsn: str, port: int, rounds: int, visit: int) -> None:
     DSN[0] = dsn
     store(folder)
-    await compare("embedded", "{ kind: embedded, key: customer_id, path: customers.db }", folder, port, rounds)
     await fill_table(dsn, "customers", dict(customers(CUSTOMERS)))
-    source = f'{{ kind: sql, key: customer_id, url: "${{DSN}}", query: "{QUERY}", cache: null }}'
-    await compare("PostgreSQL", source, folder, port, rounds)
+    kinds = {"embedded": "path: customers.db", "PostgreSQL": f'url: "${{DSN}}", query: "{QUERY}"'}
+    for name, options in kinds.items():
+        source = f"kind: {'sql' if name == 'PostgreSQL' else 'embedded'}, key: customer_id, {options}"
+        await compare(f"{name}, no cache", f"{{ {source}, cache: null }}", folder, port, rounds)
+        await compare(f"{name}, visits of {visit}", f"{{ {source} }}", folder, port, max(1, rounds // 3), visit)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=9)
-    rounds, port = parser.parse_args().rounds, free_port()
+    parser.add_argument("--visit", type=int, default=8, help="hits of a visitor")
+    asked, port = parser.parse_args(), free_port()
     with tempfile.TemporaryDirectory(prefix="pixeltwin-bench-") as folder, postgres() as dsn:
         stub = subprocess.Popen([sys.executable, "-c", STUB, str(port)])
         try:
-            asyncio.run(bench(Path(folder), dsn, port, rounds))
+            asyncio.run(bench(Path(folder), dsn, port, asked.rounds, asked.visit))
         finally:
             stub.terminate()
 
