@@ -34,12 +34,8 @@ class Asking:
 
     def profiles(self, request: HitRequest) -> Profiles:
         """What the sources know of the hit's customers and orders."""
-        return self._runner.run(self._profiles(request))
-
-    async def _profiles(self, request: HitRequest) -> Profiles:
         look_ups = look_ups_of(decide(request, self._policy), self._policy)
-        sessions = await self._ask(look_ups.of_sessions())
-        return look_ups.profiles({**sessions, **await self._ask(look_ups.of_customers(sessions))})
+        return self._runner.run(look_ups.answered(self._ask))
 
     async def _ask(self, wanted: Keys) -> Found:
         found: dict[str, Any] = {}

@@ -5,7 +5,7 @@
 Each source is asked once for all drafts of a lease; where nobody has a session the first round asks nobody.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from pixeltwin.enrich.source import Profile, Scalar
 from pixeltwin.mapping.elements.session import Settings as Session
@@ -43,6 +43,11 @@ class LookUps:
         others = (source for source in self._asked if source not in self._sources)
         names = {source: {self._name(source, key, sessions) for key in self._asked[source]} for source in others}
         return {source: known for source, these in names.items() if (known := {name for name in these if name})}
+
+    async def answered(self, ask: Callable[[Keys], Awaitable[Found]]) -> Profiles:
+        """What both rounds find: sessions are asked for first, then all others at once."""
+        sessions = await ask(self.of_sessions())
+        return self.profiles({**sessions, **await ask(self.of_customers(sessions))})
 
     def profiles(self, found: Found) -> Profiles:
         """What both rounds found."""

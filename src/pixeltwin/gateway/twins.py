@@ -131,15 +131,13 @@ class Twins:
             log.warning("nothing could be remembered", error=str(error))
 
     async def _look_up_all(self, drafts: Iterable[Draft]) -> Profiles:
-        """What every source knows: those of sessions are asked first, then all others at once."""
+        """What every source knows."""
         asked = ((name, key) for draft in drafts for name, key in draft.keys.items() if name in self._sources)
         look_ups = LookUps(asked, self._sessions)
         for name, count in look_ups.unopened.items():
             LOOKUPS.labels(name, "miss").inc(count)
             log.warning("sessions were sealed with a key that is gone", source=name, sessions=count)
-        sessions = await self._ask(look_ups.of_sessions())
-        customers = await self._ask(look_ups.of_customers(sessions))
-        return look_ups.profiles({**sessions, **customers})
+        return await look_ups.answered(self._ask)
 
     async def _ask(self, wanted: Keys) -> Found:
         found = await asyncio.gather(*(self._look_up(name, keys) for name, keys in wanted.items()))
