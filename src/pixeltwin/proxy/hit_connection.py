@@ -12,13 +12,11 @@ import time
 from collections.abc import Callable
 from typing import cast
 
-from pixeltwin.pixel.answer import BUSY
 from pixeltwin.pixel.request import HitRequest
-from pixeltwin.proxy.callers import Callers
+from pixeltwin.proxy.callers import REFUSAL, Callers
 from pixeltwin.proxy.conversation import Conversation, Step
 from pixeltwin.proxy.front_door import FrontDoor
-from pixeltwin.proxy.wire import answer_bytes, request_of
-from pixeltwin.telemetry import REFUSED_CONNECTIONS
+from pixeltwin.proxy.wire import request_of
 
 
 class HitConnection(asyncio.Protocol):
@@ -40,8 +38,7 @@ class HitConnection(asyncio.Protocol):
         self._peer: str = transport.get_extra_info("peername")[0]
         self._is_counted = self._callers.arrives(self._peer, self._front.most_connections(self._peer))
         if not self._is_counted:
-            REFUSED_CONNECTIONS.inc()
-            self._do(Step(answer_bytes(BUSY, close=True), closes=True))
+            self._do(Step(REFUSAL, closes=True))
 
     def data_received(self, data: bytes) -> None:
         self._active_at = time.monotonic()

@@ -15,13 +15,10 @@ from mitmproxy_rs import Stream
 from mitmproxy_rs.udp import UdpServer
 from mitmproxy_rs.wireguard import WireGuardServer
 
-from pixeltwin.pixel.answer import BUSY
-from pixeltwin.proxy.callers import Callers
+from pixeltwin.proxy.callers import REFUSAL, Callers
 from pixeltwin.proxy.front_door import FrontDoor
 from pixeltwin.proxy.hit_connection import HitConnection
 from pixeltwin.proxy.lanes import Lanes
-from pixeltwin.proxy.wire import answer_bytes
-from pixeltwin.telemetry import REFUSED_CONNECTIONS
 
 BACKLOG: Final = 2048  # connections that wait to be taken; asyncio's own 100 are a burst of one shop
 
@@ -67,8 +64,7 @@ class FrontInstance[M: FrontMode](mode_servers.AsyncioServerInstance[M]):
         door: FrontDoor = ctx.master.addons.get("frontdoor")
         address = writer.get_extra_info("peername")[0]
         if not self.callers.arrives(address, door.most_connections(address)):
-            REFUSED_CONNECTIONS.inc()
-            writer.write(answer_bytes(BUSY, close=True))
+            writer.write(REFUSAL)
             writer.close()
             return
         try:
