@@ -136,10 +136,11 @@ def pairs(text: str) -> Parameters:
     text = text.replace("+", " ")
     for code, character in USUAL:
         text = text.replace(code, character)
-    cut = [pair.partition("=")[::2] for pair in text.split("&") if pair]
-    if "%" in text:
-        cut = [(_unquoted(name), _unquoted(value)) if "%" in name + value else (name, value) for name, value in cut]
-    return tuple(cut)
+    found = []
+    for pair in filter(None, text.split("&")):
+        name, _, value = pair.partition("=")
+        found.append((_unquoted(name), _unquoted(value)) if "%" in pair else (name, value))
+    return tuple(found)
 
 
 def _unquoted(text: str) -> str:
