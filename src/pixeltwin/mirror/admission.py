@@ -28,13 +28,12 @@ from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.rewrite import rewrite
 from pixeltwin.pixel.skip import Reason, Skip
 from pixeltwin.pixel.stamp import mint_event_id, stamp
-from pixeltwin.pixel.visit import Place, Visit
+from pixeltwin.pixel.visit import NOWHERE, Place, Visit
 from pixeltwin.privacy.clean import clean_hit, masked_client
 from pixeltwin.rules.moment import Arrival
 from pixeltwin.rules.ruleset import Ruled, Target
 
 AUTOMATIC: Final = frozenset({"SubscribedButtonClick", "Microdata", "InputData"})  # PROTOCOL 3.8, 3.10
-NOWHERE: Final = Place()
 
 type RandomBelow = Callable[[int], int]
 

@@ -9,8 +9,9 @@ the cookie's `fbc` gives way only to another click id, in the page's address or 
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from publicsuffixlist import PublicSuffixList
@@ -29,11 +30,12 @@ HOSTS: Final = 1024  # whose domain is remembered; clients make them up
 RANDOM_BELOW: Final = 2**31 - 1  # the builder's floor(random * 2147483647)
 
 
-class BrowserIds(NamedTuple):
+@dataclass(slots=True)  # frozen by its types alone, like a hit
+class BrowserIds:
     """A visitor's ids, well-formed, None where there is none."""
 
-    fbp: str | None
-    fbc: str | None
+    fbp: Final[str | None]
+    fbc: Final[str | None]
 
 
 def browser_ids(hit: PixelHit, request: HitRequest, *, random: int | None, domains: Sequence[str] = ()) -> BrowserIds:

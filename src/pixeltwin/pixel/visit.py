@@ -1,7 +1,8 @@
 """One hit with everything that a decision about it may look at."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
@@ -14,20 +15,24 @@ class Place(NamedTuple):
     region: str = ""  # of the country: CA for US-CA
 
 
+NOWHERE: Final = Place()
+
+
 def nothing(name: str) -> str | None:
     """There are no data elements."""
     return None
 
 
-class Visit(NamedTuple):
+@dataclass(slots=True)  # frozen by its types alone, like a hit
+class Visit:
     """A hit, the request that brought it, and what is known around it.
 
     `client_ip` is the visitor's public address as far as it is believed. `element` answers a data element's value by
     name, None where it has none.
     """
 
-    request: HitRequest
-    hit: PixelHit
-    client_ip: str | None = None
-    place: Place = Place()
-    element: Callable[[str], str | None] = nothing
+    request: Final[HitRequest]
+    hit: Final[PixelHit]
+    client_ip: Final[str | None] = None
+    place: Final[Place] = NOWHERE
+    element: Final[Callable[[str], str | None]] = nothing
