@@ -8,6 +8,7 @@ who the visitor is, never to decide what he may do.
 """
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import Final
 
@@ -22,10 +23,10 @@ FBI: Final = re.compile(rf"(.{{2,60}}?)(?:{APPENDIX})*", re.ASCII)  # bounded: e
 
 LONGEST: Final = 45  # characters of an address
 OCTETS: Final = {str(number): number for number in range(256)}  # no leading zeros, no digits of other scripts
-MAPPED: Final = 0xFFFF  # an IPv6 address that begins like this is an IPv4 address in disguise
+PEERS: Final = 4096  # whose address is remembered: those of proxies come with every hit, a visitor's with several
 
-type Number = int
-"""An address as `Networks` count them: IPv4 has the negative numbers."""
+type Known = tuple[int, str]
+"""An address as `Networks` count them, IPv4 has the negative numbers; and as it is written."""
 
 
 def visitor_ip(request: HitRequest, trusted: Networks, *, fbi_cookie: bool) -> str | None:
@@ -36,21 +37,21 @@ def visitor_ip(request: HitRequest, trusted: Networks, *, fbi_cookie: bool) -> s
     """
     if not fbi_cookie:
         return client_ip(request, trusted)
-    seen = (_of_cookie(request), _of_request(request, trusted))
-    public = [number for number in seen if number is not None and _is_visitors(number, trusted)]
-    return _written(max(public, key=_is_v6)) if public else None  # of equals the first
+    seen = (_of_cookie(request, trusted), _of_request(request, trusted))
+    public = [known for known in seen if known is not None and not NOT_PUBLIC.holds(known[0])]
+    return max(public, key=_is_v6)[1] if public else None  # of equals the first
 
 
 def client_ip(request: HitRequest, trusted: Networks) -> str | None:
     """The visitor's public address as the network knows it."""
-    number = _of_request(request, trusted)
-    return _written(number) if number is not None and _is_visitors(number, trusted) else None
+    known = _of_request(request, trusted)
+    return None if known is None or NOT_PUBLIC.holds(known[0]) else known[1]
 
 
 def is_proxy(peer: str, trusted: Networks) -> bool:
     """Whether the TCP peer of that address is a proxy of ours."""
-    number = _hop(peer)
-    return number is not None and trusted.holds(number)
+    known = _peer(peer)
+    return known is not None and trusted.holds(known[0])
 
 
 def is_public(address: Address) -> bool:
@@ -58,36 +59,37 @@ def is_public(address: Address) -> bool:
     return address not in NOT_PUBLIC
 
 
-def _is_visitors(number: Number, trusted: Networks) -> bool:
-    return not (NOT_PUBLIC.holds(number) or trusted.holds(number))
-
-
-def _of_cookie(request: HitRequest) -> Number | None:
+def _of_cookie(request: HitRequest, trusted: Networks) -> Known | None:
     found = FBI.fullmatch(request.cookies.get(FBI_COOKIE, ""))
-    return _number(found[1]) if found else None
+    known = _known(found[1]) if found else None
+    return None if known is None or trusted.holds(known[0]) else known
 
 
-def _of_request(request: HitRequest, trusted: Networks) -> Number | None:
-    number = _hop(request.peer)
-    if number is None or not trusted.holds(number):
-        return number
+def _of_request(request: HitRequest, trusted: Networks) -> Known | None:
+    """The first address, seen from us, that is no proxy of ours; None where there is none."""
+    known = _peer(request.peer)
+    if known is None or not trusted.holds(known[0]):
+        return known
     for hop in reversed(request.header("x-forwarded-for").split(",")[-MAX_HOPS:]):
-        number = _hop(hop)
-        if number is None or not trusted.holds(number):
-            break
-    return number
+        known = _hop(hop)
+        if known is None or not trusted.holds(known[0]):
+            return known
+    return None
 
 
-def _hop(text: str) -> Number | None:
+def _hop(text: str) -> Known | None:
     """An address as proxies write it: `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]`, `[2001:db8::1]:80`."""
     text = text.strip()
-    number = _number(text)
-    if number is None and (found := WRAPPED.fullmatch(text)):
-        number = _number(found["v6"] or found["v4"])
-    return number
+    known = _known(text)
+    if known is None and (found := WRAPPED.fullmatch(text)):
+        known = _known(found["v6"] or found["v4"])
+    return known
 
 
-def _number(text: str) -> Number | None:
+_peer = lru_cache(PEERS)(_hop)
+
+
+def _known(text: str) -> Known | None:
     """An address without its zone id; `::ffff:1.2.3.4` is an IPv4 address."""
     text = text.partition("%")[0]
     if len(text) > LONGEST:
@@ -95,16 +97,13 @@ def _number(text: str) -> Number | None:
     try:
         if ":" not in text:
             first, second, third, fourth = [OCTETS[octet] for octet in text.split(".")]
-            return (first << 24 | second << 16 | third << 8 | fourth) - BELOW_ZERO
-        number = int(IPv6Address(text))
+            return (first << 24 | second << 16 | third << 8 | fourth) - BELOW_ZERO, text
+        address = IPv6Address(text)
     except (KeyError, ValueError):
         return None
-    return number % BELOW_ZERO - BELOW_ZERO if number >> 32 == MAPPED else number
+    v4 = address.ipv4_mapped
+    return (int(address), str(address)) if v4 is None else (int(v4) - BELOW_ZERO, str(v4))
 
 
-def _is_v6(number: Number) -> bool:
-    return number >= 0
-
-
-def _written(number: Number) -> str:
-    return str(IPv6Address(number)) if _is_v6(number) else ".".join(map(str, (number + BELOW_ZERO).to_bytes(4)))
+def _is_v6(known: Known) -> bool:
+    return known[0] >= 0
