@@ -24,7 +24,7 @@ ADDRESSES: Final = ("dl", "rl")
 EVENT_ADDRESSES: Final = ("event_source_url", "referrer_url")
 CUSTOM: Final = "cd["
 LOOKED_AT: Final = (*ADDRESSES, CUSTOM, *MATCHING)
-MATCHING_GROUPS: Final = tuple(prefix.removesuffix("[") for prefix in MATCHING)
+MATCHING_GROUPS: Final = frozenset(prefix.removesuffix("[") for prefix in MATCHING)
 IP: Final = re.compile(rf"(.{{2,60}}?)(?:{APPENDIX})?", re.ASCII)
 IP_BITS: Final = {4: 24, 6: 48}  # what is left of an address
 
@@ -116,12 +116,11 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
     """
     if not hit.is_tidy or _hides_any(hit):
         return False
-    for prefix in MATCHING_GROUPS:
-        for value in hit.group(prefix).values():
-            if value and not HASHED.fullmatch(value):
-                return False
+    for group, values in hit.groups.items():
+        if group in MATCHING_GROUPS and not all(map(_is_hashed, values.values())):
+            return False
     properties = hit.group("cd")
-    if privacy.detector.is_told_by(*properties) or not privacy.custom_data.admits_all(properties):
+    if privacy.detector.is_told_by(properties) or not privacy.custom_data.admits_all(properties):
         return False
     addresses = (request.header("referer"), hit.get("dl"), hit.get("rl"))
     text = "\n".join((*addresses, *properties, *properties.values()))
@@ -145,10 +144,15 @@ def _changed(hit: PixelHit, changes: dict[tuple[str, str], str | None]) -> Itera
 def _parameter(name: str, value: str, privacy: Privacy) -> str | None:
     """The value that the parameter is to have; None when it has to go."""
     if name.startswith(MATCHING):
-        return value if not value or HASHED.fullmatch(value) else _matching(_key(name), value, privacy)
+        return value if _is_hashed(value) else _matching(_key(name), value, privacy)
     if name.startswith(CUSTOM):
         return _property(_key(name), value, privacy)
     return clean_url(value, privacy) if name in ADDRESSES else value
+
+
+def _is_hashed(value: str) -> bool:
+    """Whether matching data is nobody's in plain text."""
+    return not value or HASHED.fullmatch(value) is not None
 
 
 def _key(name: str) -> str:

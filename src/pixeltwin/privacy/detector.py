@@ -30,7 +30,7 @@ class Detector:
         plain = unquote(text)
         if "%" in plain and self._filters:  # encoded twice, or not at all
             return True
-        return self.suspects_plain(plain) or self.is_told_by(name)
+        return self.suspects_plain(plain) or self.is_told_by((name,))
 
     def suspects_plain(self, text: str) -> bool:
         """Whether anything may be found in a text without percent codes, its name apart."""
@@ -39,7 +39,7 @@ class Detector:
                 return True
         return False
 
-    def is_told_by(self, *names: str) -> bool:
+    def is_told_by(self, names: Iterable[str]) -> bool:
         """Whether a text of one of these names may be personal by its name, whatever it looks like."""
         for name in names:  # noqa: SIM110 the same
             if len(name) <= LONGEST_NAME and self._tells(name):

@@ -50,7 +50,7 @@ class CustomDataKeys(Section):
     allow: frozenset[Lower] | None = None
     deny: frozenset[Lower] = frozenset()
 
-    @property
+    @cached_property
     def admits_any(self) -> bool:
         """Whether every key may go, as there are no lists."""
         return self.allow is None and not self.deny
