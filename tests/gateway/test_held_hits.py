@@ -1,6 +1,7 @@
 """Hits that wait for consent: kept for their browser, released by its yes, purged by its no."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -191,7 +192,7 @@ async def test_what_is_remembered_of_browsers_is_bounded():
     consents, line = Consents(Outbox()), Line(SHOP + EU)  # type: ignore[arg-type]  # as above
     admission = await line.take("PageView", YES)
     for number in range(REMEMBERED + 10):
-        await consents.follow(said_by(admission._replace(browser=f"fb.1.1.{number}")))
+        await consents.follow(said_by(replace(admission, browser=f"fb.1.1.{number}")))
     assert len(consents._heard) == REMEMBERED
 
 

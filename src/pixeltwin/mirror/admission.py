@@ -4,9 +4,9 @@ request ─ parse_hit ─ stranger? ─ clean ─ consent ─ map ─ rules ─ 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 from pixeltwin.capi.event import EventJson
@@ -38,7 +38,8 @@ AUTOMATIC: Final = frozenset({"SubscribedButtonClick", "Microdata", "InputData"}
 type RandomBelow = Callable[[int], int]
 
 
-class Admission(NamedTuple):
+@dataclass(slots=True, kw_only=True)  # frozen by its types alone, like a hit
+class Admission:
     """What was decided about a request.
 
     `hit` is None for what is no readable hit. `relay` is the browser's copy as Meta is to get it: None when it is none
@@ -47,17 +48,17 @@ class Admission(NamedTuple):
     of it waits for the pixels in `reach`.
     """
 
-    hit: PixelHit | None = None
-    relay: HitRequest | None = None
-    withheld: bool = False
-    twins: tuple[Twin, ...] = ()
-    skip: Reason | None = None
-    because: str = ""
-    cookies: tuple[SetCookie, ...] = ()
-    verdict: Verdict = ALLOWED
-    browser: str = ""
-    reach: frozenset[str] = frozenset()
-    ruled: Ruled | None = None
+    hit: Final[PixelHit | None] = None
+    relay: Final[HitRequest | None] = None
+    withheld: Final[bool] = False
+    twins: Final[tuple[Twin, ...]] = ()
+    skip: Final[Reason | None] = None
+    because: Final[str] = ""
+    cookies: Final[tuple[SetCookie, ...]] = ()
+    verdict: Final[Verdict] = ALLOWED
+    browser: Final[str] = ""
+    reach: Final[frozenset[str]] = frozenset()
+    ruled: Final[Ruled | None] = None
 
     @property
     def drafts(self) -> tuple[Draft, ...]:
@@ -102,7 +103,7 @@ def admit_openbridge(request: HitRequest, policy: Policy, *, record_id: str, ran
         return with_every_hash(event, post)
 
     decided = Arriving(post.hit, request, address, policy, random_below, mapped).admission(record_id)
-    return decided._replace(relay=None, withheld=False)
+    return replace(decided, relay=None, withheld=False)
 
 
 class Arriving:
@@ -197,25 +198,23 @@ class Arriving:
         remarks = (*self._notes(event), *removed)
         twins = []
         for number, (target, verifier, keys) in enumerate(asked):
-            twins.append(
-                Twin.of(
-                    event,
-                    pixel_id=target.pixel,
-                    keys=keys,
-                    notes=remarks,
-                    record_id=f"{record_id}.{number}" if number else record_id,
-                    test_event_code=ruled.test_event_code,
-                    rules=ruled.names,
-                    late=ruled.late,
-                    elements=elements,
-                    credential=target.credential,
-                    verifier=verifier,
-                    consent=str(verdict.answer) if verdict.policy else "",
-                    consent_policy=verdict.policy,
-                    remember=verdict.twin is Treatment.ALLOW,
-                    config=policy.config,
-                )
-            )
+            said = {
+                "pixel_id": target.pixel,
+                "keys": keys,
+                "notes": remarks,
+                "record_id": f"{record_id}.{number}" if number else record_id,
+                "test_event_code": ruled.test_event_code,
+                "rules": ruled.names,
+                "late": ruled.late,
+                "elements": elements,
+                "credential": target.credential,
+                "verifier": verifier,
+                "consent": str(verdict.answer) if verdict.policy else "",
+                "consent_policy": verdict.policy,
+                "remember": verdict.twin is Treatment.ALLOW,
+                "config": policy.config,
+            }
+            twins.append(Twin.of(event, said))
         return tuple(twins)
 
     def _targets(self) -> Iterable[Target]:
@@ -226,7 +225,7 @@ class Arriving:
         for target in self.ruled.targets:
             pixel_id = target.pixel if target.credential else self.policy.pixel_id(target.pixel)
             if pixel_id is not None:
-                found.setdefault(pixel_id, target._replace(pixel=pixel_id))
+                found.setdefault(pixel_id, Target(pixel_id, target.credential))
         return found.values()
 
     def _notes(self, event: EventJson) -> list[str]:

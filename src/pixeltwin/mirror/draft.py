@@ -55,23 +55,23 @@ class Draft:
         return read_draft(payload).draft
 
 
-class Twin(NamedTuple):
+@dataclass(slots=True)  # frozen by its types alone, like a hit
+class Twin:
     """A draft on its way into the outbox: written, and read and validated by whoever takes it out.
 
     `event` is what Meta would get of it, and `notes` are the draft's.
     """
 
-    pixel_id: str
-    record_id: str
-    event: EventJson
-    notes: tuple[str, ...]
-    payload: bytes
+    pixel_id: Final[str]
+    record_id: Final[str]
+    event: Final[EventJson]
+    notes: Final[tuple[str, ...]]
+    payload: Final[bytes]
 
     @classmethod
-    def of(cls, event: EventJson, **said: Any) -> "Twin":
+    def of(cls, event: EventJson, said: Mapping[str, Any]) -> "Twin":
         """The twin of a draft that says all this."""
-        payload, notes = _written(said, event), said["notes"]
-        return cls(pixel_id=said["pixel_id"], record_id=said["record_id"], event=event, notes=notes, payload=payload)
+        return cls(said["pixel_id"], said["record_id"], event, said["notes"], _written(said, event))
 
     @property
     def draft(self) -> Draft:

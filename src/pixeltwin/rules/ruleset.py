@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from pixeltwin.expressions import FaultError, Path, by_name
 from pixeltwin.mapping.json_body import HashValues
@@ -20,11 +20,12 @@ from pixeltwin.rules.rule import Rule
 SAMPLES: Final = 1 << 32
 
 
-class Target(NamedTuple):
+@dataclass(slots=True)  # frozen by its types alone, like a hit
+class Target:
     """A pixel that gets a twin. `credential` names the rule whose token it is sent with; empty: the pixel's own."""
 
-    pixel: str
-    credential: str = ""
+    pixel: Final[str]
+    credential: Final[str] = ""
 
 
 @dataclass(slots=True)
