@@ -282,7 +282,7 @@ def test_a_button_click_goes_by_its_own_name_and_is_automatic():
     came = arrived(body(event_name="InputData"))
     post = read(came)
     assert post.hit.event_name == "SubscribedButtonClick"
-    assert why_not(post.hit, came, PixelPolicy()) == Reason.AUTOMATIC_EVENT
+    assert why_not(post.hit, came, PixelPolicy(), of_hit(post.hit, came)) == Reason.AUTOMATIC_EVENT
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,8 @@ def test_the_shared_posts_say_what_they_say():
 def test_of_the_shared_posts_only_the_button_click_has_no_twin():
     for said, came in shared_posts():
         expected = Reason.AUTOMATIC_EVENT if said["event_name"] == "InputData" else None
-        assert why_not(read(came).hit, came, PixelPolicy()) == expected
+        post = read(came)
+        assert why_not(post.hit, came, PixelPolicy(), of_hit(post.hit, came)) == expected
 
 
 def test_a_shared_post_and_its_hit_are_one_event_of_one_person():

@@ -68,7 +68,9 @@ def _typed(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _id(value: object) -> str:
-    return str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
 def _property(text: str) -> Any:

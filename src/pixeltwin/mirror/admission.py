@@ -16,7 +16,7 @@ from pixeltwin.expressions import FaultError
 from pixeltwin.mapping.element import reader
 from pixeltwin.mapping.notes import notes
 from pixeltwin.mapping.openbridge import OpenBridgePost, parse_openbridge, with_every_hash
-from pixeltwin.mapping.server_event import server_event, source_url
+from pixeltwin.mapping.server_event import server_event
 from pixeltwin.mirror.draft import Draft, Twin
 from pixeltwin.mirror.limits import cleaned_of_rules, limited_copy, never_less_limited, taken_back
 from pixeltwin.mirror.policy import PixelPolicy, Policy
@@ -169,7 +169,7 @@ class Arriving:
         if _is_forbidden(self.verdict.twin, self.ids):
             denied = self.verdict.answer is Answer.DENIED
             return Reason.CONSENT_DENIED if denied else Reason.CONSENT_UNKNOWN, self.verdict.policy
-        if reason := why_not(self.hit, self.request, self.pixel):
+        if reason := why_not(self.hit, self.request, self.pixel, self.given):
             return reason, ""
         if self.ruled.drop or self.ruled.sampled_out:
             reason = Reason.DROPPED_BY_RULE if self.ruled.drop else Reason.SAMPLED_OUT
@@ -284,8 +284,8 @@ class Arriving:
         return cookies_to_set(self.ids, self.request, self.request.host or page_host(self.hit, self.request))
 
 
-def why_not(hit: PixelHit, request: HitRequest, pixel: PixelPolicy) -> Reason | None:
-    """Why a hit of ours is relayed as it is but gets no twin."""
+def why_not(hit: PixelHit, request: HitRequest, pixel: PixelPolicy, event: EventJson) -> Reason | None:
+    """Why a hit of ours, which became `event`, is relayed as it is but gets no twin."""
     if hit.get("rqm") == "FGET" or request.path.startswith("/privacy_sandbox/"):
         return Reason.PRIVACY_SANDBOX_COPY  # the same event a second time (PROTOCOL 4.4)
     if not pixel.automatic_events and (hit.event_name in AUTOMATIC or hit.get("es") == "automatic"):
@@ -294,7 +294,7 @@ def why_not(hit: PixelHit, request: HitRequest, pixel: PixelPolicy) -> Reason | 
         return Reason.EVENT_NOT_LISTED
     if hit.get("bfs[b]") == "1":
         return Reason.BOT
-    if source_url(hit, request) is None:
+    if "event_source_url" not in event:
         return Reason.NO_WEB_PAGE
     return None
 
@@ -313,7 +313,7 @@ def _visit(
     hit: PixelHit, request: HitRequest, address: str | None, policy: Policy, failed: Callable[[str], None]
 ) -> Visit:
     read = reader(policy.elements, request, hit, address, failed)
-    return Visit(request=request, hit=hit, client_ip=address, place=_place(hit, request, policy, failed), element=read)
+    return Visit(request, hit, address, _place(hit, request, policy, failed), read)
 
 
 def _place(hit: PixelHit, request: HitRequest, policy: Policy, failed: Callable[[str], None]) -> Place:

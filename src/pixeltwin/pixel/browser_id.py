@@ -49,11 +49,11 @@ def browser_ids(hit: PixelHit, request: HitRequest, *, random: int | None, domai
     if not fbp and random is not None:
         fbp = _new(str(random), page_host(hit, request), now, domains)
     if own := valid(hit.get("fbc")):  # the pixel has already held it against its page's click id
-        return BrowserIds(fbp=fbp, fbc=own)
+        return BrowserIds(fbp, own)
     fbc, click = valid(cookies.get("_fbc", "")), _click(hit, request)
     if click and not (fbc and click == fbc.split(".")[3]):
         fbc = fbc_of_click(click, page_host(hit, request), now, domains)
-    return BrowserIds(fbp=fbp, fbc=fbc)
+    return BrowserIds(fbp, fbc)
 
 
 def known_fbp(hit: PixelHit, request: HitRequest) -> str | None:
