@@ -260,10 +260,14 @@ class Arriving:
         """
         if not (verifier or pixel.enrich):
             return {}
-        asked = (*([verifier] if verifier else ()), *(() if self.verdict.answer is Answer.DENIED else pixel.enrich))
-        may_ask = (name for name in asked if self._may_ask(name))
-        found = {name: self.visit.element(self.policy.sources[name].key) for name in may_ask}
-        return {name: key for name, key in found.items() if key is not None}
+        asked = [verifier] if verifier else []
+        if self.verdict.answer is not Answer.DENIED:
+            asked += pixel.enrich
+        found: dict[str, str] = {}
+        for name in filter(self._may_ask, asked):
+            if (key := self.visit.element(self.policy.sources[name].key)) is not None:
+                found[name] = key
+        return found
 
     def _may_ask(self, source: str) -> bool:
         only_when = self.policy.sources[source].only_when

@@ -5,10 +5,13 @@
 An unsigned cookie would let anyone attach other people's data to their own device (THREATS T5).
 """
 
-import hmac
 import re
 from functools import cached_property
+from hmac import compare_digest
 from typing import ClassVar, Final, Literal
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from pixeltwin.mapping.element import Example
 from pixeltwin.mapping.keyed import KeyedElement
@@ -32,19 +35,19 @@ class Settings(KeyedElement):
         if not found or int(found[2]) < request.received_at:
             return None
         signed = f"{self.signed_cookie}={found[1]}.{found[2]}".encode()
-        holds = [hmac.compare_digest(found[3], _signature(begun, signed)) for begun in self._begun]
+        holds = [compare_digest(found[3], _signature(begun, signed)) for begun in self._begun]
         return found[1] if any(holds) else None
 
     @cached_property
-    def _begun(self) -> tuple[hmac.HMAC, ...]:
-        """An HMAC of nothing yet with each key: to begin one takes longer than the rest."""
-        return tuple(hmac.new(key, digestmod="sha256") for key in self.secrets)
+    def _begun(self) -> tuple[HMAC, ...]:
+        """An HMAC of nothing yet with each key: to begin one takes longer than the rest. Python's is twice as slow."""
+        return tuple(HMAC(key, SHA256()) for key in self.secrets)
 
 
-def _signature(begun: hmac.HMAC, signed: bytes) -> str:
+def _signature(begun: HMAC, signed: bytes) -> str:
     made = begun.copy()
     made.update(signed)
-    return made.hexdigest()
+    return made.finalize().hex()
 
 
 EXAMPLES: Final = (
