@@ -53,12 +53,14 @@ class PixelHit:
 
     @classmethod
     def of(cls, parameters: Parameters) -> "PixelHit":
-        last, is_tidy = dict(parameters), True
+        last: dict[str, str] = {}
         groups: dict[str, dict[str, str]] = {}
-        for name, value in last.items():
+        is_tidy = True
+        for name, value in parameters:
+            last[name] = value
             if "[" in name:
                 prefix, _, key = name.partition("[")
-                if key[-1:] == "]":
+                if key.endswith("]"):
                     groups.setdefault(prefix, {})[key[:-1]] = value
                 else:
                     is_tidy = False
