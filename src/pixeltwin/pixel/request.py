@@ -41,5 +41,9 @@ class HitRequest:
     @cached_property
     def cookies(self) -> dict[str, str]:
         """The cookies by name; of repeated ones the first, which is the one with the longest path (RFC 6265 5.4)."""
-        pairs = [pair.strip().partition("=") for pair in self.header("cookie").split(";")]
-        return {name: value for name, separator, value in reversed(pairs) if separator}
+        found: dict[str, str] = {}
+        for pair in self.header("cookie").split(";"):
+            name, separator, value = pair.strip().partition("=")
+            if separator:
+                found.setdefault(name, value)
+        return found

@@ -1,7 +1,7 @@
 """What a rule does to an event: its `then:`, and how the four sections are set on a server event."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, SecretStr, model_validator
@@ -112,13 +112,13 @@ class Action(Section):
 class Applied:
     """What a rule has set: the fields as `custom_data.value`, and those that gave nothing that can be used."""
 
-    fields: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
+    fields: list[str]
+    faults: list[str]
 
 
 def apply(action: Action, moment: Moment, hash_values: HashValues, now: float) -> Applied:
     """Set the sections' fields on the moment's event."""
-    applied = Applied()
+    applied = Applied([], [])
     if action.server_event:
         _set_server_event(moment, action.server_event.changes(moment, now), applied)
     if action.user_data:

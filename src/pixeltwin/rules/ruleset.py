@@ -134,7 +134,8 @@ def _do(rule: Rule, moment: Moment, ruled: Ruled, hash_values: HashValues, now: 
     if then.pixels or then.pixel:
         ruled.targets += _targets(rule, moment, ruled)
     applied = apply(then, moment, hash_values, now)
-    ruled.origins |= dict.fromkeys(applied.fields, rule.name)
+    for name in applied.fields:
+        ruled.origins[name] = rule.name
     ruled.faults += [f"{rule.name}: {name}" for name in applied.faults]
     if test := then.test_event:
         ruled.test_event_code = _guarded(rule, ruled, partial(test.code_for, moment, now)) or ruled.test_event_code
