@@ -33,7 +33,7 @@ ELEMENTS: Final = "pixeltwin.mapping.elements"
 MAX_VALUE: Final = 8 << 10  # characters (THREATS T10)
 MAX_MATCHED: Final = 1 << 10  # characters that a pattern is run on
 MAX_PATTERN: Final = 256
-UNFIT: Final = frozenset("\0")  # PostgreSQL refuses it, and with it the whole query
+UNFIT: Final = "\0"  # PostgreSQL refuses it, and with it the whole query
 
 type ClientMade = tuple[tuple[str | int, ...], str, bool]
 
@@ -84,7 +84,7 @@ def reader(
 
 def fit(value: str | None) -> str | None:
     """The value if it can be used: not blank, not huge, and text that can be stored anywhere."""
-    if not value or len(value) > MAX_VALUE or not UNFIT.isdisjoint(value):
+    if not value or len(value) > MAX_VALUE or UNFIT in value:
         return None
     return value if value.isascii() or _is_unicode(value) else None
 

@@ -32,11 +32,14 @@ class Settings(KeyedElement):
     def find(self, request: HitRequest, hit: PixelHit) -> str | None:
         """The subject, when the signature holds and has not expired."""
         found = SIGNED.fullmatch(request.cookies.get(self.signed_cookie, ""))
-        if not found or int(found[2]) < request.received_at:
+        if not found:
             return None
-        signed = f"{self.signed_cookie}={found[1]}.{found[2]}".encode()
-        holds = [compare_digest(found[3], _signature(begun, signed)) for begun in self._begun]
-        return found[1] if any(holds) else None
+        subject, expiry, signature = found.groups()
+        if int(expiry) < request.received_at:
+            return None
+        signed = f"{self.signed_cookie}={subject}.{expiry}".encode()
+        holds = [compare_digest(signature, _signature(begun, signed)) for begun in self._begun]
+        return subject if any(holds) else None
 
     @cached_property
     def _begun(self) -> tuple[HMAC, ...]:
