@@ -59,7 +59,7 @@ class EncryptedOutbox:
     def _sealed(self, item: NewItem) -> NewItem:
         about = _about(item.destination, item.pixel_id)
         payload = self._cipher.seal(item.payload, about)
-        return item if payload is item.payload else replace(item, payload=payload)
+        return item if payload is item.payload else item._replace(payload=payload)
 
     def _opened_all(self, lease: Lease) -> tuple[list[Item], Mapping[int, Refused]]:
         """The items that can be read, and by `seq` why the others cannot."""
