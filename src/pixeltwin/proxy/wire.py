@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -151,7 +152,7 @@ class RequestReader:
         self._message = message = Message()
         self._parser = parser = httptools.HttpRequestParser(message)
         try:
-            parser.feed_data(bytes(self._bytes[:end]))
+            parser.feed_data(self._bytes[:end])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise ForeignError(str(error)) from error
         if not message.has_head or parser.get_http_version() != "1.1":
@@ -181,7 +182,7 @@ class RequestReader:
             if stop == self._end:
                 return None
             try:
-                self._parser.feed_data(bytes(self._bytes[self._end : stop]))
+                self._parser.feed_data(self._bytes[self._end : stop])
             except httptools.HttpParserError as error:
                 raise ForeignError(str(error)) from error
             self._end = stop
@@ -211,10 +212,16 @@ def _length(headers: Mapping[str, str]) -> int | None:
     return None
 
 
+@lru_cache(256)  # browsers send the same few dozen with every request
+def lowered(name: bytes) -> str:
+    """A header's name as it is looked up."""
+    return name.lower().decode("latin-1")
+
+
 def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
     try:
-        joined = {name.lower().decode("latin-1"): value.decode() for name, value in fields}
+        joined = {lowered(name): value.decode() for name, value in fields}
     except UnicodeDecodeError:
         return _rejoined(fields)
     return joined if len(joined) == len(fields) else _rejoined(fields)
@@ -223,7 +230,7 @@ def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 def _rejoined(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = raw_name.lower().decode("latin-1"), raw_value.decode("utf-8", "replace")
+        name, value = lowered(raw_name), raw_value.decode("utf-8", "replace")
         if name in joined:
             value = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}"
         joined[name] = value
