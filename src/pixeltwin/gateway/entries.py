@@ -1,7 +1,7 @@
 """Decisions as the journal's records."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -73,15 +73,15 @@ class Entry(NamedTuple):
 
 def entries_of(
     request: HitRequest, admission: Admission, record_id: str, relay: str, states: list[State], detail: str
-) -> Iterator[Entry]:
+) -> list[Entry]:
     """An entry for each twin, or one for a hit that gets none; none for what is no hit at all."""
     hit, ruled, verdict = admission.hit, admission.ruled, admission.verdict
     if hit is None:
-        return
+        return []
     parameters = orjson.dumps(hit.shown())
     ends = zip(admission.twins, states, strict=False) if admission.twins else [(None, State.SKIPPED)]
-    for twin, state in ends:
-        yield Entry(
+    return [
+        Entry(
             record_id=twin.record_id if twin else record_id,
             received_at=request.received_at,
             pixel_id=twin.pixel_id if twin else hit.pixel_id,
@@ -96,6 +96,8 @@ def entries_of(
             detail=detail,
             is_large=len(request.query) + len(request.body) > LARGE,
         )
+        for twin, state in ends
+    ]
 
 
 def tell_answer(journal: Journal, said: Said) -> None:

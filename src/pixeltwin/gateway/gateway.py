@@ -123,7 +123,7 @@ class Gateway:
             log.exception("a hit could not be read")
             admission = Admission(skip=Reason.INTERNAL_ERROR)
         relay = _relay_of(line, admission)
-        end = await self._keeper.keep(line, admission, list(items_of(admission, relay, request.received_at)))
+        end = await self._keeper.keep(line, admission, items_of(admission, relay, request.received_at))
         for entry in entries_of(request, admission, record_id, relay, end.states, end.detail):
             entry.tell(self.journal)
         return Handled(admission=admission, record_id=record_id, relay=relay, state=end.states[0], detail=end.detail)
