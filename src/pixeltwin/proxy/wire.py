@@ -258,7 +258,7 @@ def answer_fields(answer: Answer, *, close: bool) -> list[tuple[str, str]]:
 
 def answer_bytes(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
     """The answer as HTTP/1.1; `bodiless`: to a HEAD."""
-    lines = [f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}"]
-    lines += [f"{name}: {value}" for name, value in answer_fields(answer, close=close)]
-    head = "\r\n".join((*lines, "", "")).encode("utf-8", "replace")
-    return head if bodiless else head + answer.body
+    fields = [f"{name}: {value}\r\n" for name, value in answer_fields(answer, close=close)]
+    head = f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}\r\n{''.join(fields)}\r\n"
+    printed = head.encode("utf-8", "replace")
+    return printed if bodiless else printed + answer.body
