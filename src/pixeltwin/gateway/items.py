@@ -71,16 +71,10 @@ def _item(
 
     `seen_at` is when Meta gets the browser's copy (unix seconds), infinity for never.
     """
-    return NewItem(
-        destination=conversions_api.NAME,
-        pixel_id=pixel_id,
-        key=_digest(f"{event['event_name']}\0{event['event_id']}"),
-        payload=payload,
-        subject=subject,
-        hold_until=hold_until,
-        priority=_priority(event["event_name"]),
-        deadline=min(too_old_at(event), seen_at + REPEATABLE),
-    )
+    event_name = event["event_name"]
+    key, priority = _digest(f"{event_name}\0{event['event_id']}"), _priority(event_name)
+    deadline = min(too_old_at(event), seen_at + REPEATABLE)
+    return NewItem(conversions_api.NAME, pixel_id, key, payload, subject, hold_until, priority, deadline)
 
 
 def content_of(payload: bytes) -> Mapping[str, Any]:

@@ -160,18 +160,12 @@ class RequestReader:
         self._head_end = self._end = end
         headers = joined_headers(message.fields)
         path, _, query = message.target.partition(b"?")
-        return Head(
-            method=parser.get_method().decode("ascii"),
-            target=message.target,
-            fields=message.fields,
-            headers=headers,
-            length=_length(headers),
-            # llhttp's own word is gone once a request without body is complete
-            keep_alive="close" not in headers.get("connection", "").lower(),
-            expects_continue=headers.get("expect", "").lower() == "100-continue",
-            path=path.decode("latin-1"),
-            query=query,
-        )
+        method, length = parser.get_method().decode("ascii"), _length(headers)
+        # llhttp's own word is gone once a request without body is complete
+        keep_alive = "close" not in headers.get("connection", "").lower()
+        expects_continue = headers.get("expect", "").lower() == "100-continue"
+        way = path.decode("latin-1")
+        return Head(method, message.target, message.fields, headers, length, keep_alive, expects_continue, way, query)
 
     def _chunked_body(self) -> bytes | None:
         """Parsed line by line, so that no byte of the next request is fed along with this one's last chunk."""
