@@ -61,6 +61,9 @@ type Command = Work[Any] | Append
 type Entry = Command | Waiter | None  # None: stop
 
 
+COMMANDS: Final = (Work, Append)
+
+
 class Answer(NamedTuple):
     """What a task is told: the value, or the error to raise."""
 
@@ -150,7 +153,7 @@ class Writer:
         while not stopping:
             entries = self._next_entries()
             stopping = None in entries
-            answers = self._attempt([entry for entry in entries if isinstance(entry, Work | Append)])
+            answers = self._attempt([entry for entry in entries if isinstance(entry, COMMANDS)])
             self._waiters += [entry for entry in entries if isinstance(entry, Waiter)]
             answers += self._wake(everybody=stopping)
             _tell(answers)
