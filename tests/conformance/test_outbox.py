@@ -57,7 +57,7 @@ def new_item(name: str = "a", *, destination: str = CAPI, pixel_id: str = "1", k
 
 
 def about(subject: bytes | None, item: NewItem, *, hold_until: float | None = None) -> NewItem:
-    return replace(item, subject=subject, hold_until=hold_until)
+    return item._replace(subject=subject, hold_until=hold_until)
 
 
 def held_item(name: str = "a", *, until: float, subject: bytes | None = ANN, **item: Any) -> NewItem:
@@ -65,11 +65,11 @@ def held_item(name: str = "a", *, until: float, subject: bytes | None = ANN, **i
 
 
 def dated(item: NewItem, deadline: float) -> NewItem:
-    return replace(item, deadline=deadline)
+    return item._replace(deadline=deadline)
 
 
 def urgent(item: NewItem, priority: int = 1) -> NewItem:
-    return replace(item, priority=priority)
+    return item._replace(priority=priority)
 
 
 def names(lease: Lease) -> list[str]:
@@ -265,7 +265,7 @@ async def test_page_views_are_thinned_out_before_all_are_shed(bound: Outbox) -> 
 async def test_the_twin_and_the_copy_of_a_hit_are_shed_together(bound: Outbox) -> None:
     for number in range(600):
         twin = filler(number, MINOR)
-        copy = replace(twin, destination=RELAY, key=None, payload=b"copy".ljust(500))
+        copy = twin._replace(destination=RELAY, key=None, payload=b"copy".ljust(500))
         fates = await bound.append([twin, copy])
         if (await bound.tally())[CAPI].shed:
             assert fates[0] is fates[1]

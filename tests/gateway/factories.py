@@ -104,7 +104,7 @@ class Line:
         record_id = self.journal.next_id()
         admission = admit(arrived, self.policy, record_id=record_id, random_below=lambda below: 7)
         await self.consents.follow(said_by(admission))
-        await self.outbox.append(list(items_of(admission, self.relay, self.now)))
+        await self.outbox.append(items_of(admission, self.relay, self.now))
         states = [State.QUEUED] * max(1, len(admission.drafts))
         for entry in entries_of(arrived, admission, record_id, self.relay, states, ""):
             entry.tell(self.journal)

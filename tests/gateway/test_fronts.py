@@ -17,7 +17,7 @@ from pixeltwin.gateway.back import EARLY, BackJournal
 from pixeltwin.gateway.counts import Counts, add
 from pixeltwin.gateway.entries import Entry
 from pixeltwin.gateway.front import MOST_BACKLOG, Behind
-from pixeltwin.gateway.link import Kind, Link, Message, entry_of, item_of, packed_item, packed_record, record_of
+from pixeltwin.gateway.link import Kind, Link, Message, entry_of, packed_record, record_of
 from pixeltwin.telemetry import HITS, REGISTRY, UNACKED_PASSTHROUGH
 
 KEY = st.none() | st.binary(min_size=16, max_size=16)
@@ -68,8 +68,8 @@ def carried(*message: Any) -> Message:
 
 @given(ITEMS)
 def test_an_item_arrives_as_it_was(item):
-    kind, packed = carried(Kind.KEEP, packed_item(item))
-    assert (kind, item_of(packed)) == (Kind.KEEP, item)
+    kind, packed = carried(Kind.KEEP, item)
+    assert (kind, NewItem(*packed)) == (Kind.KEEP, item)
 
 
 def record(record_id: str = "run-1", state: State = State.QUEUED, **changes: Any) -> Record:

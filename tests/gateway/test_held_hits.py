@@ -27,7 +27,7 @@ async def depths(line: Line) -> Mapping[str, int]:
 async def test_a_hit_that_waits_is_kept_for_its_browser_and_not_sent():
     line = Line(SHOP + EU)
     admission = await line.take()
-    kept = list(items_of(admission, "background", line.now))
+    kept = items_of(admission, "background", line.now)
     assert {item.destination for item in kept} == {conversions_api.NAME, pixel_relay.NAME}
     assert {(item.subject, item.hold_until) for item in kept} == {(subject_of(FBP), line.now + 1800)}
     assert (await line.events(), await line.relayed()) == ([], 0)
@@ -86,7 +86,7 @@ async def test_a_hit_of_no_known_browser_does_not_wait():
     line = Line(SHOP + EU)
     admission = await line.take(fbp="")
     assert (admission.skip, admission.withheld) == (Reason.CONSENT_UNKNOWN, True)
-    assert list(items_of(admission, "background", line.now)) == []
+    assert items_of(admission, "background", line.now) == []
 
 
 async def test_a_browser_is_the_same_with_the_appendix_of_meta_s_parameter_builder():

@@ -32,7 +32,7 @@ class EncryptedOutbox:
         self.wait, self.close = engine.wait, engine.close
 
     def append(self, items: Sequence[NewItem]) -> Awaitable[list[Appended]]:
-        return self._engine.append([self._sealed(item) for item in items])
+        return self._engine.append([self._sealed(item) for item in items] if self._cipher.seals else items)
 
     async def lease(self, destination: str, *, limit: int, seconds: float) -> Lease:
         while True:
@@ -58,8 +58,7 @@ class EncryptedOutbox:
 
     def _sealed(self, item: NewItem) -> NewItem:
         about = _about(item.destination, item.pixel_id)
-        payload = self._cipher.seal(item.payload, about)
-        return item if payload is item.payload else replace(item, payload=payload)
+        return item._replace(payload=self._cipher.seal(item.payload, about))
 
     def _opened_all(self, lease: Lease) -> tuple[list[Item], Mapping[int, Refused]]:
         """The items that can be read, and by `seq` why the others cannot."""

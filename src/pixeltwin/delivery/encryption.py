@@ -77,6 +77,7 @@ class Cipher:
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
         self._keys = {key_id(key): AESGCM(key) for key in keys}
         self._first = key_id(keys[0]) if keys else b""
+        self.seals: Final = bool(keys)
 
     @classmethod
     def of(cls, settings: Encryption | None) -> "Cipher":
@@ -85,7 +86,7 @@ class Cipher:
 
     def seal(self, text: bytes, about: bytes) -> bytes:
         """The text, to be opened with the same `about` alone."""
-        if not self._first:
+        if not self.seals:
             return text
         nonce = os.urandom(NONCE_BYTES)
         return MARK + self._first + nonce + self._keys[self._first].encrypt(nonce, text, about)

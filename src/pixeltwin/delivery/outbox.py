@@ -15,7 +15,7 @@ import math
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 REMEMBERED: Final = 48 * 3600.0  # seconds for which Meta and so the outbox tells duplicates apart
 REPEATABLE: Final = REMEMBERED - 900.0  # a try began before it is settled, and the next may come late in its lease
@@ -25,8 +25,7 @@ CORRUPT: Final = "its bytes changed on the disk"  # why an engine that checks wh
 MONEY, ORDINARY, MINOR = 2, 1, 0  # priorities: events that carry money or a lead, others, page views and the like
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewItem:
+class NewItem(NamedTuple):
     """Something to deliver once.
 
     `destination` names who delivers it (`conversions_api`, `pixel_relay`), `pixel_id` for which pixel.

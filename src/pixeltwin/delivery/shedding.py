@@ -5,6 +5,7 @@ the twin and the copy of one hit go the same way, and who is counted is counted 
 """
 
 import zlib
+from bisect import bisect
 from typing import Final
 
 from pixeltwin.delivery.outbox import MINOR, MONEY, NewItem
@@ -23,6 +24,7 @@ MARKS: Final = {
     MONEY_FROM: "the outbox fills up: all is shed that carries neither money nor a lead",
     FULL: "the outbox is full: everything is shed",
 }
+LEVELS: Final = (0.0, *MARKS)
 
 
 def is_shed(item: NewItem, fill: float) -> bool:
@@ -47,7 +49,7 @@ class Gauge:
 
     def show(self, fill: float) -> None:
         self._metric.set(fill)
-        passed = max((mark for mark in MARKS if fill >= mark), default=0.0)
+        passed = LEVELS[bisect(LEVELS, fill) - 1]
         if passed > self._told:
             log.warning(MARKS[passed], outbox=self._name, percent=int(fill * 100))
         if passed > self._told or fill < self._told - RELAX:

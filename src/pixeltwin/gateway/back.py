@@ -15,13 +15,14 @@ from typing import Any, Final
 from pixeltwin.config import Config
 from pixeltwin.consent.verdict import Answer
 from pixeltwin.delivery.journal import Journal, Record, State, Unmade
+from pixeltwin.delivery.outbox import NewItem
 from pixeltwin.gateway import counts
 from pixeltwin.gateway.consents import Said
 from pixeltwin.gateway.entries import tell_answer
 from pixeltwin.gateway.fronts import STOPPING, Fronts
 from pixeltwin.gateway.gateway import STOP_SECONDS, Gateway
 from pixeltwin.gateway.items import Relay
-from pixeltwin.gateway.link import Kind, Link, Message, entry_of, item_of, record_of
+from pixeltwin.gateway.link import Kind, Link, Message, entry_of, record_of
 from pixeltwin.telemetry import FRONT_HITS
 
 EARLY: Final = 1000  # changes of records that have not arrived yet
@@ -106,7 +107,7 @@ class Desk:
     async def _keep(self, batch: Sequence[tuple[int, Sequence[Any]]]) -> None:
         """Append what has arrived together, as one; nothing of it is stored when that fails."""
         try:
-            appended = iter(await self._back.outbox.append([item_of(item) for _, items in batch for item in items]))
+            appended = iter(await self._back.outbox.append([NewItem(*item) for _, items in batch for item in items]))
         except OSError as error:
             for number, _ in batch:
                 self.link.send(Kind.FAILED, number, str(error))

@@ -1,7 +1,7 @@
 """Decisions as the journal's records."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -73,29 +73,21 @@ class Entry(NamedTuple):
 
 def entries_of(
     request: HitRequest, admission: Admission, record_id: str, relay: str, states: list[State], detail: str
-) -> Iterator[Entry]:
+) -> list[Entry]:
     """An entry for each twin, or one for a hit that gets none; none for what is no hit at all."""
-    hit, ruled, verdict = admission.hit, admission.ruled, admission.verdict
+    hit = admission.hit
     if hit is None:
-        return
-    parameters = orjson.dumps(hit.shown())
-    ends = zip(admission.twins, states, strict=False) if admission.twins else [(None, State.SKIPPED)]
-    for twin, state in ends:
-        yield Entry(
-            record_id=twin.record_id if twin else record_id,
-            received_at=request.received_at,
-            pixel_id=twin.pixel_id if twin else hit.pixel_id,
-            parameters=parameters,
-            payload=twin.payload if twin else b"",
-            rules=ruled.names if ruled else (),
-            origins=ruled.origins if ruled else {},
-            consent=verdict.told,
-            referer=_referer(admission),
-            relay=browsers_copy(admission, relay),
-            state=state,
-            detail=detail,
-            is_large=len(request.query) + len(request.body) > LARGE,
-        )
+        return []
+    at, parameters = request.received_at, orjson.dumps(hit.shown())
+    rules, origins = (admission.ruled.names, admission.ruled.origins) if admission.ruled else ((), {})
+    consent, referer, relay = admission.verdict.told, _referer(admission), browsers_copy(admission, relay)
+    is_large = len(request.query) + len(request.body) > LARGE
+    twins = [(twin.record_id, twin.pixel_id, twin.payload) for twin in admission.twins]
+    ends = zip(twins, states, strict=False) if twins else [((record_id, hit.pixel_id, b""), State.SKIPPED)]
+    return [
+        Entry(id_, at, pixel_id, parameters, payload, rules, origins, consent, referer, relay, state, detail, is_large)
+        for (id_, pixel_id, payload), state in ends
+    ]
 
 
 def tell_answer(journal: Journal, said: Said) -> None:

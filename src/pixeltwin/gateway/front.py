@@ -19,7 +19,7 @@ from pixeltwin.gateway.entries import Entry
 from pixeltwin.gateway.gateway import FLUSH_SECONDS, STOP_SECONDS, Gateway
 from pixeltwin.gateway.items import Relay
 from pixeltwin.gateway.line import closed_line
-from pixeltwin.gateway.link import Kind, Link, Message, packed_item, packed_record
+from pixeltwin.gateway.link import Kind, Link, Message, packed_record
 from pixeltwin.gateway.throttle import Cells
 from pixeltwin.telemetry import RECORDS_LOST, log
 
@@ -93,7 +93,7 @@ class Behind:
 
     async def append(self, items: Sequence[NewItem]) -> list[Appended]:
         """As an outbox does. Raises `OSError`, also when the back has gone."""
-        appended = await self._ask(Kind.KEEP, tuple(map(packed_item, items)))
+        appended = await self._ask(Kind.KEEP, items)
         return [Appended(one) for one in appended]
 
     async def follow(self, said: Said | None) -> int:

@@ -123,10 +123,10 @@ class Gateway:
             log.exception("a hit could not be read")
             admission = Admission(skip=Reason.INTERNAL_ERROR)
         relay = _relay_of(line, admission)
-        end = await self._keeper.keep(line, admission, list(items_of(admission, relay, request.received_at)))
+        end = await self._keeper.keep(line, admission, items_of(admission, relay, request.received_at))
         for entry in entries_of(request, admission, record_id, relay, end.states, end.detail):
             entry.tell(self.journal)
-        return Handled(admission=admission, record_id=record_id, relay=relay, state=end.states[0], detail=end.detail)
+        return Handled(admission, record_id, relay, end.states[0], end.detail)
 
     async def ingest(self, pixel_id: str, request: HitRequest) -> Ingested | Skip:
         """Keep the server events that were posted for a pixel; durable when it returns them.

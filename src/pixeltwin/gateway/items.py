@@ -6,7 +6,7 @@ copy from a browser, it has the seven days that Meta takes events for.
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 import orjson
@@ -29,7 +29,7 @@ PRIORITIES: Final = dict.fromkeys(STEERING, MONEY) | dict.fromkeys(AUTOMATIC | {
 type Relay = Literal["native", "background", "browser", "none"]  # who brings the browser's copy to Meta
 
 
-def items_of(admission: Admission, relay: Relay, now: float) -> Iterator[NewItem]:
+def items_of(admission: Admission, relay: Relay, now: float) -> list[NewItem]:
     """The items of one hit, its twins first. What consent holds waits for its release.
 
     The copy has the highest priority of its twins, so that one is not shed without the other.
@@ -38,21 +38,20 @@ def items_of(admission: Admission, relay: Relay, now: float) -> Iterator[NewItem
     until = now + admission.verdict.hold_seconds
     held = until if admission.verdict.twin is Treatment.HOLD else None
     seen_at = now if relay != "none" and not admission.withheld else math.inf
-    for twin in admission.twins:
-        yield _item(twin.pixel_id, twin.event, twin.payload, subject, held, seen_at)
+    items = [_item(twin.pixel_id, twin.event, twin.payload, subject, held, seen_at) for twin in admission.twins]
     if relay == "background" and admission.relay and admission.hit:
-        yield NewItem(
+        copy = NewItem(
             destination=pixel_relay.NAME,
             pixel_id=admission.hit.pixel_id,
             key=None,
             payload=relay_payload(admission.relay),
             subject=subject,
             hold_until=until if admission.verdict.relay is Treatment.HOLD else None,
-            priority=max(
-                map(_priority, (admission.hit.event_name, *(one.event["event_name"] for one in admission.twins)))
-            ),
+            priority=max([_priority(admission.hit.event_name), *(item.priority for item in items)]),
             deadline=now + REPEATABLE,
         )
+        items.append(copy)
+    return items
 
 
 def twin_item(draft: Draft) -> NewItem:
@@ -72,16 +71,10 @@ def _item(
 
     `seen_at` is when Meta gets the browser's copy (unix seconds), infinity for never.
     """
-    return NewItem(
-        destination=conversions_api.NAME,
-        pixel_id=pixel_id,
-        key=_digest(f"{event['event_name']}\0{event['event_id']}"),
-        payload=payload,
-        subject=subject,
-        hold_until=hold_until,
-        priority=_priority(event["event_name"]),
-        deadline=min(too_old_at(event), seen_at + REPEATABLE),
-    )
+    event_name = event["event_name"]
+    key, priority = _digest(f"{event_name}\0{event['event_id']}"), _priority(event_name)
+    deadline = min(too_old_at(event), seen_at + REPEATABLE)
+    return NewItem(conversions_api.NAME, pixel_id, key, payload, subject, hold_until, priority, deadline)
 
 
 def content_of(payload: bytes) -> Mapping[str, Any]:

@@ -13,10 +13,8 @@ from typing import Any, Final
 import msgpack  # type: ignore[import-untyped]  # it brings no types
 
 from pixeltwin.delivery.journal import Record, State
-from pixeltwin.delivery.outbox import NewItem
 from pixeltwin.gateway.entries import Entry
 
-ITEM: Final = ("destination", "pixel_id", "key", "payload", "subject", "hold_until", "priority", "deadline")
 RECORD: Final = tuple(Record.__dataclass_fields__)
 
 
@@ -41,12 +39,7 @@ class Kind(IntEnum):
 
 type Message = Sequence[Any]
 
-packed_item: Final = attrgetter(*ITEM)
 packed_record: Final = attrgetter(*RECORD)
-
-
-def item_of(packed: Sequence[Any]) -> NewItem:
-    return NewItem(**dict(zip(ITEM, packed, strict=True)))
 
 
 def record_of(packed: Sequence[Any]) -> Record:

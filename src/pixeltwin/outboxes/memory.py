@@ -8,7 +8,7 @@ import math
 import secrets
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, groupby, takewhile
@@ -156,7 +156,13 @@ class MemoryOutbox:
         self._counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._bells: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
 
-    async def append(self, items: Sequence[NewItem]) -> list[Appended]:
+    def append(self, items: Sequence[NewItem]) -> Awaitable[list[Appended]]:
+        """Done at once: whoever waits for it goes straight on."""
+        done: asyncio.Future[list[Appended]] = asyncio.get_running_loop().create_future()
+        done.set_result(self._append_all(items))
+        return done
+
+    def _append_all(self, items: Sequence[NewItem]) -> list[Appended]:
         self._check_open()
         now = self._clock()
         names = [(item.destination, item.pixel_id, item.key) for item in items]  # what is no item raises here
@@ -186,8 +192,8 @@ class MemoryOutbox:
         return fill
 
     def _forget(self, now: float) -> None:
-        old = list(takewhile(lambda name: self._seen[name] <= now - REMEMBERED, self._seen))
-        for name in old:
+        old = list(takewhile(lambda seen: seen[1] <= now - REMEMBERED, self._seen.items()))
+        for name, _ in old:
             del self._seen[name]
 
     async def lease(self, destination: str, *, limit: int, seconds: float) -> Lease:

@@ -127,7 +127,7 @@ class Conversation:
         if head is None or body is None:
             return Step(send + self._waited_for(head))
         self._asked, self._said_continue, self.unread_since = head, False, None
-        return Step(send, asked=(head, body))
+        return Step(send, (head, body))
 
     def _waited_for(self, head: Head | None) -> bytes:
         """Something of the request is missing; its browser may want to hear that its body is welcome."""

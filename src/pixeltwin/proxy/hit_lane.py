@@ -18,6 +18,7 @@ from mitmproxy.proxy.context import Context
 from pixeltwin.pixel.answer import Answer
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.proxy.conversation import NOTHING, Conversation, Front, Step
+from pixeltwin.proxy.turns import in_the_next_turn
 from pixeltwin.proxy.wire import Head, request_of
 
 type Deliver = Callable[[Client, events.Event], Awaitable[None]]
@@ -88,14 +89,12 @@ class HitLane(layer.Layer):
     def _answer(self, head: Head, body: bytes) -> Answering:
         """Begin to answer; what is to be done before it is done."""
         peer = self.context.client.peername
-        answering = self._answered(request_of(head, body, peer[0] if peer else ""))
-        self._answering = asyncio.get_running_loop().create_task(answering)
+        self._answering = in_the_next_turn(self._answered(request_of(head, body, peer[0] if peer else "")))
         yield from ()
         return NOTHING
 
     async def _answered(self, request: HitRequest) -> None:
         """Bring the answer to the connection."""
-        await asyncio.sleep(0)  # as `HitConnection` does
         await self._deliver(self.context.client, Answered(await self._front.answer(request)))
 
     def _hand_back(self) -> layer.CommandGenerator[None]:

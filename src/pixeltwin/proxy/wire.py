@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
@@ -151,7 +152,7 @@ class RequestReader:
         self._message = message = Message()
         self._parser = parser = httptools.HttpRequestParser(message)
         try:
-            parser.feed_data(bytes(self._bytes[:end]))
+            parser.feed_data(self._bytes[:end])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise ForeignError(str(error)) from error
         if not message.has_head or parser.get_http_version() != "1.1":
@@ -159,18 +160,12 @@ class RequestReader:
         self._head_end = self._end = end
         headers = joined_headers(message.fields)
         path, _, query = message.target.partition(b"?")
-        return Head(
-            method=parser.get_method().decode("ascii"),
-            target=message.target,
-            fields=message.fields,
-            headers=headers,
-            length=_length(headers),
-            # llhttp's own word is gone once a request without body is complete
-            keep_alive="close" not in headers.get("connection", "").lower(),
-            expects_continue=headers.get("expect", "").lower() == "100-continue",
-            path=path.decode("latin-1"),
-            query=query,
-        )
+        method, length = parser.get_method().decode("ascii"), _length(headers)
+        # llhttp's own word is gone once a request without body is complete
+        keep_alive = "close" not in headers.get("connection", "").lower()
+        expects_continue = headers.get("expect", "").lower() == "100-continue"
+        way = path.decode("latin-1")
+        return Head(method, message.target, message.fields, headers, length, keep_alive, expects_continue, way, query)
 
     def _chunked_body(self) -> bytes | None:
         """Parsed line by line, so that no byte of the next request is fed along with this one's last chunk."""
@@ -181,7 +176,7 @@ class RequestReader:
             if stop == self._end:
                 return None
             try:
-                self._parser.feed_data(bytes(self._bytes[self._end : stop]))
+                self._parser.feed_data(self._bytes[self._end : stop])
             except httptools.HttpParserError as error:
                 raise ForeignError(str(error)) from error
             self._end = stop
@@ -211,10 +206,16 @@ def _length(headers: Mapping[str, str]) -> int | None:
     return None
 
 
+@lru_cache(256)  # browsers send the same few dozen with every request
+def lowered(name: bytes) -> str:
+    """A header's name as it is looked up."""
+    return name.lower().decode("latin-1")
+
+
 def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
     try:
-        joined = {name.lower().decode("latin-1"): value.decode() for name, value in fields}
+        joined = {lowered(name): value.decode() for name, value in fields}
     except UnicodeDecodeError:
         return _rejoined(fields)
     return joined if len(joined) == len(fields) else _rejoined(fields)
@@ -223,7 +224,7 @@ def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 def _rejoined(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = raw_name.lower().decode("latin-1"), raw_value.decode("utf-8", "replace")
+        name, value = lowered(raw_name), raw_value.decode("utf-8", "replace")
         if name in joined:
             value = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}"
         joined[name] = value
@@ -251,7 +252,7 @@ def answer_fields(answer: Answer, *, close: bool) -> list[tuple[str, str]]:
 
 def answer_bytes(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
     """The answer as HTTP/1.1; `bodiless`: to a HEAD."""
-    lines = [f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}"]
-    lines += [f"{name}: {value}" for name, value in answer_fields(answer, close=close)]
-    head = "\r\n".join((*lines, "", "")).encode("utf-8", "replace")
-    return head if bodiless else head + answer.body
+    fields = [f"{name}: {value}\r\n" for name, value in answer_fields(answer, close=close)]
+    head = f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}\r\n{''.join(fields)}\r\n"
+    printed = head.encode("utf-8", "replace")
+    return printed if bodiless else printed + answer.body

@@ -72,7 +72,7 @@ class Spooled:
     def granted(self, wishes: Wishes) -> NewItem:
         """The item to store, held no longer when it was released meanwhile."""
         is_released = self.appended_at <= self._wished("release", wishes)
-        return replace(self.new, hold_until=None) if is_released else self.new
+        return self.new._replace(hold_until=None) if is_released else self.new
 
     def _wished(self, what: str, wishes: Wishes) -> float:
         subject = self.new.subject
@@ -89,7 +89,7 @@ def spooled(new: NewItem, group: Group | None) -> NewItem:
         "deadline": None if new.deadline == math.inf else new.deadline,
         "group": group,
     }
-    return replace(new, payload=orjson.dumps(head) + b"\n" + new.payload, hold_until=None, deadline=math.inf)
+    return new._replace(payload=orjson.dumps(head) + b"\n" + new.payload, hold_until=None, deadline=math.inf)
 
 
 class Spool:

@@ -46,6 +46,7 @@ class Intake:
     def __init__(self, db: apsw.Connection, space: Space | None, tallies: Tallies, touched: set[str]) -> None:
         """Without a space there is room for everything."""
         self._db = db
+        self._memory = db.cursor()  # one for all that is remembered: each `db.execute` would make its own
         self._space = space
         self._tallies = tallies
         self._touched = touched
@@ -78,18 +79,18 @@ class Intake:
 
     def _append(self, item: NewItem, fill: float, now: float, rows: list[NewRow]) -> Appended:
         """What becomes of the item; its row is still to be written."""
-        name = (item.destination, item.pixel_id, item.key)
+        destination, pixel_id, key = item.destination, item.pixel_id, item.key
         if is_shed(item, fill):
             return self._shed(item, now)
-        if item.key is not None:
-            self._db.execute(REMEMBER, (*name, now, now - REMEMBERED))
+        if key is not None:
+            self._memory.execute(REMEMBER, (destination, pixel_id, key, now, now - REMEMBERED))
             if not self._db.changes():
                 return Appended.DUPLICATE
         held, due = (False, now) if item.hold_until is None else (True, item.hold_until)
-        self._until_look -= len(item.payload)
-        checksum = checksum_of(*name, item.subject, item.payload)
-        stored = (item.payload, checksum, item.subject)
-        rows.append((*name, *stored, held, due, now, item.priority, item.deadline))
+        payload, subject, priority, deadline = item.payload, item.subject, item.priority, item.deadline
+        self._until_look -= len(payload)
+        checksum = checksum_of(destination, pixel_id, key, subject, payload)
+        rows.append((destination, pixel_id, key, payload, checksum, subject, held, due, now, priority, deadline))
         return Appended.ACCEPTED
 
     def _insert(self, rows: list[NewRow]) -> None:

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from pixeltwin.delivery.outbox import Appended, NewItem
@@ -27,19 +26,31 @@ REMEDIES: Final = 2  # for one group: the ballast's room, then the log's
 MAX_GROUP: Final = 1000  # entries and one turn's more; bounds how long the first of a group waits for the last
 
 
-@dataclass(frozen=True, slots=True)
-class Work[T]:
-    """Anything that is done to the store."""
+class Work(NamedTuple):
+    """Anything that is done to the store, and who waits for it."""
 
-    work: Callable[[Store], T]
-    future: asyncio.Future[T]
+    work: Callable[[Store], Any]
+    futures: Sequence[asyncio.Future[Any]]
+
+    def do(self, store: Store) -> Sequence[Any]:
+        return [self.work(store)]
+
+    def alone(self) -> Sequence["Command"]:
+        return [self]
 
 
-class Append(NamedTuple):
-    """Items to be stored. Nearly everything that is done is this."""
+class Group(NamedTuple):
+    """What is appended together, and who waits for what becomes of each. Nearly everything that is done is this."""
 
-    order: Order
-    future: asyncio.Future[list[Appended]]
+    orders: list[Order]
+    futures: list[asyncio.Future[list[Appended]]]
+
+    def do(self, store: Store) -> Sequence[Any]:
+        return store.append(self.orders)
+
+    def alone(self) -> Sequence["Command"]:
+        """Each as a command of its own."""
+        return [Group([order], [future]) for order, future in zip(self.orders, self.futures, strict=True)]
 
 
 @dataclass(slots=True, eq=False)
@@ -57,8 +68,10 @@ class Waiter:
     look_at: float = 0.0
 
 
-type Command = Work[Any] | Append
+type Command = Work | Group
 type Entry = Command | Waiter | None  # None: stop
+
+COMMANDS: Final = (Work, Group)
 
 
 class Answer(NamedTuple):
@@ -83,8 +96,8 @@ class Writer:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._store = keeper.store
-        self._entries: queue.SimpleQueue[Sequence[Entry]] = queue.SimpleQueue()
-        self._gathered: dict[asyncio.AbstractEventLoop, list[Append]] = {}
+        self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, Group] = {}
         self._waiters: list[Waiter] = []
         # A daemon: whoever ends without closing has lost nothing that was acknowledged.
         self._thread = threading.Thread(target=self._serve, name="outbox", daemon=True)
@@ -107,22 +120,25 @@ class Writer:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._hand_over(loop)
-        self._entries.put((Work(work, future),))
+        self._entries.put(Work(work, [future]))
         return await future
 
     def append(self, items: Sequence[NewItem], now: float) -> asyncio.Future[list[Appended]]:
         """What becomes of the items, once they are durable; without a task, as this is done for every hit."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[list[Appended]] = loop.create_future()
-        gathered = self._gathered.setdefault(loop, [])
-        if not gathered:
+        group = self._gathered.get(loop)
+        if group is None:
+            group = self._gathered[loop] = Group([], [])
             loop.call_soon(self._gather, loop, 0, 0, loop.time() + LONGEST_GATHERING)
-        gathered.append(Append((items, now), future))
+        group.orders.append((items, now))
+        group.futures.append(future)
         return future
 
     def _gather(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int, until: float) -> None:
         """Hand over when some turns of the loop have brought no more."""
-        count = len(self._gathered.get(loop, ()))
+        group = self._gathered.get(loop)
+        count = len(group.orders) if group else 0
         quiet = quiet + 1 if count == before else 0
         if quiet == QUIET_TURNS or loop.time() >= until:
             self._hand_over(loop)
@@ -131,18 +147,18 @@ class Writer:
 
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give the thread what was gathered."""
-        if gathered := self._gathered.pop(loop, None):
-            self._entries.put(gathered)
+        if group := self._gathered.pop(loop, None):
+            self._entries.put(group)
 
     async def wait(self, destination: str, *, seconds: float, now: float) -> None:
         """Return when something of the destination may have become due, or after so many seconds."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._entries.put((Waiter(destination, seconds, now, time.monotonic(), future),))
+        self._entries.put(Waiter(destination, seconds, now, time.monotonic(), future))
         await future
 
     def stop(self) -> None:
         """Finish what was asked for so far and end the thread; blocks until it has."""
-        self._entries.put((None,))
+        self._entries.put(None)
         self._thread.join()
 
     def _serve(self) -> None:
@@ -150,7 +166,7 @@ class Writer:
         while not stopping:
             entries = self._next_entries()
             stopping = None in entries
-            answers = self._attempt([entry for entry in entries if isinstance(entry, Work | Append)])
+            answers = self._attempt([entry for entry in entries if isinstance(entry, COMMANDS)])
             self._waiters += [entry for entry in entries if isinstance(entry, Waiter)]
             answers += self._wake(everybody=stopping)
             _tell(answers)
@@ -158,10 +174,11 @@ class Writer:
     def _next_entries(self) -> list[Entry]:
         """Everything that waits by now; nothing when it is time to look after a waiter."""
         entries: list[Entry] = []
+        room = MAX_GROUP
         with suppress(queue.Empty):
-            entries += self._entries.get(timeout=self._pause())
-            while len(entries) < MAX_GROUP:
-                entries += self._entries.get_nowait()
+            entries.append(self._entries.get(timeout=self._pause()))
+            while (room := room - _size(entries[-1])) > 0:
+                entries.append(self._entries.get_nowait())
         return entries
 
     def _pause(self) -> float | None:
@@ -180,25 +197,16 @@ class Writer:
         try:
             self._keeper.check()
             with self._store.transaction():
-                values = self._values(commands)
+                done = [(command.futures, command.do(self._store)) for command in commands]
         except Exception as error:
             remedy = self._keeper.remedy(error)
             if remedy is Remedy.AGAIN and tries:
                 return self._attempt(commands, tries=tries - 1)
-            if remedy is Remedy.NONE or len(commands) == 1:
-                return [Answer(command.future, error=self._keeper.told(error)) for command in commands]
-            return [answer for command in commands for answer in self._attempt([command])]
-        return [Answer(command.future, value) for command, value in zip(commands, values, strict=True)]
-
-    def _values(self, commands: Sequence[Command]) -> list[Any]:
-        """What the commands come to, in their order. Appends that follow one another are done together."""
-        values: list[Any] = []
-        for are_appends, run in groupby(commands, lambda command: isinstance(command, Append)):
-            if are_appends:
-                values += self._store.append([one.order for one in run if isinstance(one, Append)])
-            else:
-                values += [one.work(self._store) for one in run if isinstance(one, Work)]
-        return values
+            alone = [one for command in commands for one in command.alone()]
+            if remedy is Remedy.NONE or len(alone) == 1:
+                return [Answer(future, error=self._keeper.told(error)) for one in alone for future in one.futures]
+            return [answer for one in alone for answer in self._attempt([one])]
+        return [Answer(*one) for futures, values in done for one in zip(futures, values, strict=True)]
 
     def _wake(self, *, everybody: bool) -> list[Answer]:
         """Look after the waiters whose time has come or whose destination was touched."""
@@ -225,6 +233,11 @@ class Writer:
             return Answer(waiter.future, error=self._keeper.told(error))
         waiter.look_at = time.monotonic() + pause
         return Answer(waiter.future) if pause <= 0 else None
+
+
+def _size(entry: Entry) -> int:
+    """How many commands it is."""
+    return len(entry.orders) if isinstance(entry, Group) else 1
 
 
 def _tell(answers: Iterable[Answer]) -> None:
