@@ -24,7 +24,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,7 +98,7 @@ def twins_of(config: Config, count: int, first: int = 0) -> Iterator[NewItem]:
     for number in range(first, first + count):
         event = draft.event.model_copy(update={"event_id": f"o-{number}"})
         keys = {"customers": f"cust-{number * 97 % CUSTOMERS}"} if config.sources else {}
-        yield twin_item(replace(draft, event=event, keys=keys))
+        yield twin_item(draft._replace(event=event, keys=keys))
 
 
 def copies(count: int) -> Iterator[NewItem]:

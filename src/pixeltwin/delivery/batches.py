@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from pixeltwin.delivery.outbox import Item
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """An item made ready: the bytes to send. Only items of one test event code travel together; empty: none.
 
     `credential` names whose token they travel with, empty for the pixel's own; they do not mix either.

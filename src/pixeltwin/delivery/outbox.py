@@ -15,7 +15,7 @@ import math
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 REMEMBERED: Final = 48 * 3600.0  # seconds for which Meta and so the outbox tells duplicates apart
 REPEATABLE: Final = REMEMBERED - 900.0  # a try began before it is settled, and the next may come late in its lease
@@ -60,8 +60,7 @@ class Appended(StrEnum):
     SHED = "shed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(NamedTuple):
     """An item under lease. `attempts` counts the tries that ended in a `Later` that counts.
 
     `held`: the item was to wait for a release, and its time has passed without one.

@@ -3,9 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.capi.reprint import reprinted
@@ -40,8 +39,7 @@ STATES: Final[Mapping[type[Outcome], State]] = {
 _ended: Final = cache(TWINS.labels)  # a look-up of labels takes longer than counting
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """An item's draft; `filled` is its event with what was remembered, `recalled` says what that is.
 
     `printed` is the draft's own event as it was kept.
@@ -164,7 +162,7 @@ class Twins:
             return self._wait_for_order(item, missing, is_asked=missing in asked, is_silent=missing in silent)
         if silent and self._clock() - item.appended_at < self._waits.wait:
             return Later(self._clock() + ENRICH_RETRY, f"no answer from {', '.join(silent)}")
-        filled = draft if opened.filled is draft.event else replace(draft, event=opened.filled)
+        filled = draft if opened.filled is draft.event else draft._replace(event=opened.filled)
         sealed = seal(filled, known, self._policy, self._clock())
         _count(sealed.ruled)
         if not isinstance(sealed, Sealed):

@@ -4,8 +4,8 @@ Draft ─ remembered ─ look-ups ─ verify ─ late rules ─ limits ─ refus
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from pixeltwin.capi.event import EventJson, ServerEvent
 from pixeltwin.capi.validate import Refusal, refusal, remarks
@@ -20,8 +20,7 @@ from pixeltwin.rules.moment import Sealing, consent_of
 from pixeltwin.rules.ruleset import Ruled
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A twin ready to be sent: the event, what was added to it and by whom (`user_data.em`: `customers`), remarks.
 
     `rules` are all that held, early and late; `ruled` is what late ones made of it.
@@ -30,9 +29,9 @@ class Sealed:
     event: ServerEvent
     origins: Mapping[str, str]
     notes: tuple[str, ...]
-    rules: tuple[str, ...] = ()
-    test_event_code: str = ""
-    ruled: Ruled = field(default_factory=Ruled)
+    rules: tuple[str, ...]
+    test_event_code: str
+    ruled: Ruled
 
 
 @dataclass(frozen=True, slots=True)
