@@ -39,8 +39,8 @@ from pixeltwin.capi.hashes import sha256
 from pixeltwin.config import Config
 from pixeltwin.delivery.destination import Destination
 from pixeltwin.delivery.journal import Journal
-from pixeltwin.delivery.outbox import Delivered, Item, NewItem, Outbox, Outcome
-from pixeltwin.delivery.worker import Prepare, Worker
+from pixeltwin.delivery.outbox import Delivered, NewItem, Outbox
+from pixeltwin.delivery.worker import Ended, Prepare, Worker
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.destinations.pixel_relay import NAME as RELAY
 from pixeltwin.destinations.pixel_relay import PixelRelay, relay_payload
@@ -117,11 +117,11 @@ class Ends:
         self.wanted = 0
         self.are_all = asyncio.Event()
 
-    def report(self, item: Item, outcome: Outcome, detail: str) -> None:
-        assert isinstance(outcome, Delivered), (outcome, detail)
-        self._report(item, outcome, detail)
-        self.count += 1
-        if self.count == self.wanted:
+    def report(self, ended: Sequence[Ended]) -> None:
+        assert all(isinstance(outcome, Delivered) for _, outcome, _ in ended), ended
+        self._report(ended)
+        self.count += len(ended)
+        if self.count >= self.wanted:
             self.are_all.set()
 
     async def of(self, wanted: int) -> None:

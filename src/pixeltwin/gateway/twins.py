@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Final, NamedTuple
@@ -12,7 +13,7 @@ from pixeltwin.config import Config
 from pixeltwin.delivery.backoff import retry_at
 from pixeltwin.delivery.journal import Journal, State
 from pixeltwin.delivery.outbox import REMEMBERED, Delivered, Dropped, Expired, Item, Later, Outcome, Refused
-from pixeltwin.delivery.worker import Prepared, Ready
+from pixeltwin.delivery.worker import Ended, Prepared, Ready
 from pixeltwin.enrich import memory
 from pixeltwin.enrich.memory import Memory, Remembered
 from pixeltwin.enrich.source import Profile, Source
@@ -85,13 +86,15 @@ class Twins:
         rest = {item.seq: NOT_GRANTED if item.held else UNREADABLE for item in items if item.seq not in prepared}
         return {**prepared, **rest}
 
-    def report(self, item: Item, outcome: Outcome, detail: str) -> None:
-        """Count and journal how a twin ended."""
-        state = STATES[type(outcome)]
-        _ended(self._names.get(item.pixel_id, "other"), state).inc()
-        self._journal.update(record_id_of(item.payload), state=state, detail=detail)
-        if isinstance(outcome, Refused):
-            log.warning("Meta refused a twin", pixel=item.pixel_id, reason=detail)
+    def report(self, ended: Sequence[Ended]) -> None:
+        """Count and journal how twins ended."""
+        for item, outcome, detail in ended:
+            self._journal.update(record_id_of(item.payload), state=STATES[type(outcome)], detail=detail)
+            if isinstance(outcome, Refused):
+                log.warning("Meta refused a twin", pixel=item.pixel_id, reason=detail)
+        ends = Counter((item.pixel_id, type(outcome)) for item, outcome, _ in ended)
+        for (pixel_id, kind), number in ends.items():
+            _ended(self._names.get(pixel_id, "other"), STATES[kind]).inc(number)
 
     async def _recall(self, items: Sequence[Item], drafts: Mapping[int, Kept]) -> list[Opened]:
         """The drafts with what is remembered of their browsers and orders, in one look-up."""
