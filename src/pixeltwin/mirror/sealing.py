@@ -51,7 +51,9 @@ type Known = Mapping[str, Profile]  # what each source knows of the customer, by
 
 def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Unsent:
     """The event for Meta with what the sources know, or why there is none after all."""
-    kept_back, event, origins = list[str](), draft.event, dict[str, str]()
+    event: ServerEvent = draft.event
+    origins: dict[str, str] = {}
+    kept_back: list[str] = []
     if known:
         known, kept_back = _admitted(_as_consented(draft, known), policy)
         event, origins = _joined(draft, known, policy)
