@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from itertools import chain
 from typing import Final, NamedTuple
 
 from pixeltwin.capi.event import ServerEvent
@@ -78,8 +79,7 @@ class Twins:
 
     async def prepare(self, items: Sequence[Item]) -> dict[int, Prepared]:
         """Seal a lease's drafts, with one look-up a source for all of them."""
-        drafts = {item.seq: kept for item in items if not item.held and (kept := _read(item))}
-        opened = await self._recall([item for item in items if item.seq in drafts], drafts)
+        opened = await self._recall([(item, kept) for item in items if not item.held and (kept := _read(item))])
         profiles = await self._look_up_all(one.draft for one in opened)
         prepared = {one.item.seq: self._seal(one, profiles) for one in opened}
         await self._remember(one for one in opened if isinstance(prepared[one.item.seq], Ready))
@@ -96,19 +96,20 @@ class Twins:
         for (pixel_id, kind), number in ends.items():
             _ended(self._names.get(pixel_id, "other"), STATES[kind]).inc(number)
 
-    async def _recall(self, items: Sequence[Item], drafts: Mapping[int, Kept]) -> list[Opened]:
+    async def _recall(self, read: Sequence[tuple[Item, Kept]]) -> list[Opened]:
         """The drafts with what is remembered of their browsers and orders, in one look-up."""
         if self._store is None:
-            return [_opened(item, drafts[item.seq], []) for item in items]
-        keys = {item.seq: self._keys(drafts[item.seq].draft) for item in items}
+            return [_opened(item, kept, []) for item, kept in read]
+        keys = [self._keys(kept.draft) for _, kept in read]
         known: Mapping[bytes, Remembered] = {}
-        if asked := {key for some in keys.values() for key in some}:
+        if asked := set(chain.from_iterable(keys)):
             try:
                 known = await self._store.recall(asked)
             except OSError as error:
                 log.warning("nothing could be recalled", error=str(error))
         return [
-            _opened(item, drafts[item.seq], [known[key] for key in keys[item.seq] if key in known]) for item in items
+            _opened(item, kept, [known[key] for key in theirs if key in known])
+            for (item, kept), theirs in zip(read, keys, strict=True)
         ]
 
     def _keys(self, draft: Draft) -> tuple[bytes, ...]:
@@ -203,9 +204,9 @@ def _count(ruled: Ruled) -> None:
 
 
 def _opened(item: Item, kept: Kept, recalled: list[Remembered]) -> Opened:
-    if not recalled:
-        return Opened(item, *kept, kept.draft.event)
-    return Opened(item, *kept, *memory.enriched(kept.draft.event, recalled))
+    draft, printed = kept
+    filled, known = memory.enriched(draft.event, recalled) if recalled else (draft.event, ())
+    return Opened(item, draft, printed, filled, known)
 
 
 def _read(item: Item) -> Kept | None:

@@ -230,16 +230,7 @@ class Store:
                 self._lose(seq)
                 self._letters.bury(seq, now, CORRUPT)
                 continue
-            yield Item(
-                seq=seq,
-                pixel_id=pixel_id,
-                payload=payload,
-                attempts=attempts,
-                appended_at=appended_at,
-                held=bool(held),
-                priority=priority,
-                deadline=deadline,
-            )
+            yield Item(seq, pixel_id, payload, attempts, appended_at, bool(held), priority, deadline)
 
     def settle(self, lease: Lease, outcomes: Mapping[int, Outcome], now: float) -> int:
         self._intake.look_again()
