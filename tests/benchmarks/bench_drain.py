@@ -24,7 +24,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,8 +39,8 @@ from pixeltwin.capi.hashes import sha256
 from pixeltwin.config import Config
 from pixeltwin.delivery.destination import Destination
 from pixeltwin.delivery.journal import Journal
-from pixeltwin.delivery.outbox import Delivered, Item, NewItem, Outbox, Outcome
-from pixeltwin.delivery.worker import Prepare, Worker
+from pixeltwin.delivery.outbox import Delivered, NewItem, Outbox
+from pixeltwin.delivery.worker import Ended, Prepare, Worker
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.destinations.pixel_relay import NAME as RELAY
 from pixeltwin.destinations.pixel_relay import PixelRelay, relay_payload
@@ -99,7 +98,7 @@ def twins_of(config: Config, count: int, first: int = 0) -> Iterator[NewItem]:
     for number in range(first, first + count):
         event = draft.event.model_copy(update={"event_id": f"o-{number}"})
         keys = {"customers": f"cust-{number * 97 % CUSTOMERS}"} if config.sources else {}
-        yield twin_item(replace(draft, event=event, keys=keys))
+        yield twin_item(draft._replace(event=event, keys=keys))
 
 
 def copies(count: int) -> Iterator[NewItem]:
@@ -118,11 +117,11 @@ class Ends:
         self.wanted = 0
         self.are_all = asyncio.Event()
 
-    def report(self, item: Item, outcome: Outcome, detail: str) -> None:
-        assert isinstance(outcome, Delivered), (outcome, detail)
-        self._report(item, outcome, detail)
-        self.count += 1
-        if self.count == self.wanted:
+    def report(self, ended: Sequence[Ended]) -> None:
+        assert all(isinstance(outcome, Delivered) for _, outcome, _ in ended), ended
+        self._report(ended)
+        self.count += len(ended)
+        if self.count >= self.wanted:
             self.are_all.set()
 
     async def of(self, wanted: int) -> None:

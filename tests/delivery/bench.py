@@ -10,7 +10,7 @@ import orjson
 from tests.delivery.scripted_meta import Answer, Post, ScriptedMeta, took
 
 from pixeltwin.delivery.outbox import Item, NewItem, Outcome
-from pixeltwin.delivery.worker import Prepared, Ready, Worker
+from pixeltwin.delivery.worker import Ended, Prepared, Ready, Worker
 from pixeltwin.destinations.conversions_api import ConversionsApi
 from pixeltwin.outboxes.memory import MemoryOutbox
 
@@ -64,8 +64,9 @@ class Bench:
             self.outbox, self.api, prepare, self._report, clock=self.clock, ticks=self.clock, names=names, **rest
         )
 
-    def _report(self, item: Item, outcome: Outcome, detail: str) -> None:
-        self.ends.setdefault(orjson.loads(item.payload)["event_id"], []).append(outcome)
+    def _report(self, ended: Sequence[Ended]) -> None:
+        for item, outcome, _ in ended:
+            self.ends.setdefault(orjson.loads(item.payload)["event_id"], []).append(outcome)
 
     async def append(self, *names: str, pixel_id: str = PIXEL, **fields: Any) -> None:
         await self.append_events([event(name, **fields) for name in names], pixel_id)

@@ -10,8 +10,8 @@ from tests.delivery.bench import Bench, as_it_is, bench, until
 from tests.delivery.scripted_meta import Post, took
 
 from pixeltwin.delivery.destination import Taken, Verdict
-from pixeltwin.delivery.outbox import REPEATABLE, Delivered, Item, Later, NewItem, Outcome, Refused
-from pixeltwin.delivery.worker import Worker
+from pixeltwin.delivery.outbox import REPEATABLE, Delivered, Later, NewItem, Outcome, Refused
+from pixeltwin.delivery.worker import Ended, Worker
 from pixeltwin.outboxes.memory import MemoryOutbox
 from pixeltwin.telemetry import REGISTRY
 
@@ -46,8 +46,8 @@ class Stopped:
         self.ends: dict[bytes, Outcome] = {}
         self.worker = Worker(self.outbox, self.meta, as_it_is, self._report, clock=lambda: self.now)
 
-    def _report(self, item: Item, outcome: Outcome, detail: str) -> None:
-        self.ends[item.payload] = outcome
+    def _report(self, ended: Sequence[Ended]) -> None:
+        self.ends.update((item.payload, outcome) for item, outcome, _ in ended)
 
     async def depth(self) -> tuple[int, int, int]:
         depth = (await self.outbox.stats()).get(self.meta.name)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pixeltwin.delivery.backoff import LONGEST, retry_at
 from pixeltwin.delivery.destination import Rejected, Taken, TryAgain, Verdict
-from pixeltwin.delivery.outbox import Delivered, Dropped, Item, Later, NewItem, Outcome, Refused
-from pixeltwin.delivery.worker import Prepared, Ready, Worker
+from pixeltwin.delivery.outbox import Delivered, Dropped, Item, Later, NewItem, Refused
+from pixeltwin.delivery.worker import Ended, Prepared, Ready, Worker
 from pixeltwin.outboxes.memory import MemoryOutbox
 
 
@@ -49,8 +49,8 @@ async def deliver(payloads: Sequence[tuple[str, bytes]], double: Double, prepare
         [NewItem(destination=double.name, pixel_id=pixel, key=None, payload=payload) for pixel, payload in payloads]
     )
 
-    def report(item: Item, outcome: Outcome, detail: str) -> None:
-        ends[item.payload] = outcome
+    def report(ended: Sequence[Ended]) -> None:
+        ends.update((item.payload, outcome) for item, outcome, _ in ended)
 
     await Worker(outbox, double, prepare, report).deliver_due()
     return ends, (await outbox.stats()).get(double.name)

@@ -1,6 +1,6 @@
 """A gateway's line without its processes: a config, an outbox in memory, and a clock that tests wind."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from pixeltwin.config import Config
 from pixeltwin.delivery.destination import Taken
 from pixeltwin.delivery.journal import Journal, State
 from pixeltwin.delivery.outbox import Outcome
-from pixeltwin.delivery.worker import Prepared, Worker
+from pixeltwin.delivery.worker import Ended, Prepared, Worker
 from pixeltwin.destinations import conversions_api, pixel_relay
 from pixeltwin.enrich.memory import Memory
 from pixeltwin.enrich.source import Profile, Source
@@ -125,9 +125,9 @@ class Line:
         """What Meta gets now: by pixel, credential and test event code, the events."""
         self.api.posts, self.ends = [], []
 
-        def report(item: Any, outcome: Outcome, detail: str) -> None:
-            self.ends.append(outcome)
-            self.twins.report(item, outcome, detail)
+        def report(ended: Sequence[Ended]) -> None:
+            self.ends += [outcome for _, outcome, _ in ended]
+            self.twins.report(ended)
 
         await Worker(self.outbox, self.api, self.twins.prepare, report, clock=self.clock).deliver_due()
         return sorted(self.api.posts, key=lambda post: post[:3])

@@ -1,7 +1,5 @@
 """What of a decision is kept: each twin under its key, the browser's copy where it is ours to bring."""
 
-from dataclasses import replace
-
 import pytest
 
 from pixeltwin.delivery.outbox import MINOR, MONEY, ORDINARY
@@ -39,9 +37,9 @@ def test_of_a_withheld_or_unreadable_hit_nothing_is_kept():
 
 def test_an_event_s_key_is_its_name_and_id_as_meta_tells_duplicates_apart():
     draft = admitted(policy()).draft
-    assert twin_item(draft).key == twin_item(replace(draft, notes=("x",))).key
+    assert twin_item(draft).key == twin_item(draft._replace(notes=("x",))).key
     for name in ("event_name", "event_id"):
-        other = replace(draft, event=draft.event.model_copy(update={name: "other"}))
+        other = draft._replace(event=draft.event.model_copy(update={name: "other"}))
         assert twin_item(other).key != twin_item(draft).key
 
 

@@ -111,7 +111,7 @@ async def test_a_draft_that_cannot_be_read_goes_to_the_dead_letters(payload):
     prepared = await gateway.prepare([broken, item(2, None)])
     assert isinstance(prepared[1], Refused)
     assert isinstance(prepared[2], Ready)
-    gateway.report(broken, prepared[1], "")  # and that it went there can be told
+    gateway.report([(broken, prepared[1], "")])  # and that it went there can be told
 
 
 def test_a_draft_of_a_version_that_knew_less_is_read():

@@ -1,7 +1,5 @@
 """Money events are sent only with an order that the shop's own source knows, for what that says they are worth."""
 
-from dataclasses import replace
-
 import pytest
 
 from pixeltwin.consent.verdict import Answer
@@ -134,7 +132,7 @@ async def test_a_server_s_own_events_are_its_word():
     """Whoever shows the pixel's key is the shop."""
     shop = line(Known())
     draft = (await shop.take(cd_order_id="B-2")).draft
-    await shop.posted(replace(draft, from_server=True, verifier="", keys={}, event=with_id(draft.event, "s")))
+    await shop.posted(draft._replace(from_server=True, verifier="", keys={}, event=with_id(draft.event, "s")))
     assert [event["event_id"] for event in await shop.events()] == ["s"]
 
 

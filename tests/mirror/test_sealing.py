@@ -195,7 +195,7 @@ def test_an_id_that_a_source_knows_goes_with_the_twin_and_not_with_that_of_whoev
     draft = admitted(decided_by).draft
     done = seal(draft, known, decided_by, NOW)
     assert (done.event.user_data.lead_id, done.origins) == ("525645896321548", {"user_data.lead_id": "crm"})
-    refused = replace(draft, consent="denied")
+    refused = draft._replace(consent="denied")
     assert seal(refused, known, decided_by, NOW).event.user_data.lead_id is None
 
 

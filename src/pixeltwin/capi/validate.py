@@ -3,9 +3,9 @@
 What Meta takes, but matches less well, is a remark. Codes are Meta's (PROTOCOL 1.11).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from pixeltwin.capi.event import ServerEvent, UserData
 
@@ -68,66 +68,80 @@ CODES: Final = {
 
 def refusal(event: ServerEvent, now: float) -> Refusal | None:
     """The first reason for which Meta would refuse the event at unix second `now`."""
-    for reason, applies in REFUSALS.items():
-        if applies(event, now):
+    for check in CHECKS:
+        if reason := check(event, now):
             return reason
     return None
 
 
-def remarks(event: ServerEvent) -> Iterator[Remark]:
+def remarks(event: ServerEvent) -> list[Remark]:
     """What Meta takes, but would say something about."""
-    return (remark for remark, applies in REMARKS.items() if applies(event))
+    return [remark for remark, applies in REMARKS.items() if applies(event)]
 
 
-def _insufficient_user_data(event: ServerEvent, now: float) -> bool:
+def _age(event: ServerEvent, now: float) -> Refusal | None:
+    longest = MAX_AGE_IN_STORE if event.action_source == "physical_store" else MAX_AGE
+    return Refusal.TOO_OLD if event.event_time < now - longest else None
+
+
+def _user_data(event: ServerEvent, now: float) -> Refusal | None:
     told = vars(event.user_data)
     if any(map(told.get, SUFFICIENT)):  # nearly always
-        return False
+        return None
     keys = {key for key, value in told.items() if value}
-    return any(keys <= weak for weak in INSUFFICIENT)
+    return Refusal.INSUFFICIENT_USER_DATA if any(keys <= weak for weak in INSUFFICIENT) else None
 
 
-def _purchase_lacks(field: str) -> Callable[[ServerEvent, float], bool]:
-    return lambda event, now: event.event_name == "Purchase" and _custom(event, field) is None
+def _page(event: ServerEvent, now: float) -> Refusal | None:
+    return Refusal.NO_SOURCE_URL if event.action_source == "website" and not event.event_source_url else None
 
 
-def _too_old(event: ServerEvent, now: float) -> bool:
-    longest = MAX_AGE_IN_STORE if event.action_source == "physical_store" else MAX_AGE
-    return event.event_time < now - longest
+def _worth(event: ServerEvent, now: float) -> Refusal | None:
+    if event.event_name != "Purchase":
+        return None
+    if event.custom_data is None or event.custom_data.value is None:
+        return Refusal.PURCHASE_WITHOUT_VALUE
+    return Refusal.PURCHASE_WITHOUT_CURRENCY if event.custom_data.currency is None else None
+
+
+def _limits(event: ServerEvent, now: float) -> Refusal | None:
+    is_placed = event.data_processing_options_country is not None
+    return Refusal.LIMITED_WITHOUT_COUNTRY if _is_limited(event) and not is_placed else None
+
+
+def _channel(event: ServerEvent, now: float) -> Refusal | None:
+    if event.action_source == "business_messaging":
+        return None if event.messaging_channel else Refusal.NO_MESSAGING_CHANNEL
+    return Refusal.NO_APP_DATA if event.action_source == "app" and not event.app_data else None
 
 
 def _is_limited(event: ServerEvent) -> bool:
     return LIMITED in (event.data_processing_options or ())
 
 
-def _custom(event: ServerEvent, field: str) -> Any:
-    return getattr(event.custom_data, field, None)
-
-
-def _content_type(event: ServerEvent) -> Any:
+def _unknown_content_type(event: ServerEvent) -> bool:
     """A property like any other: asking pydantic for it as for a field takes as long as all remarks together."""
-    return ((event.custom_data and event.custom_data.model_extra) or {}).get("content_type")
+    return ((event.custom_data and event.custom_data.model_extra) or {}).get("content_type") not in CONTENT_TYPES
 
 
-REFUSALS: Final[dict[Refusal, Callable[[ServerEvent, float], bool]]] = {
-    Refusal.TOO_OLD: _too_old,
-    Refusal.INSUFFICIENT_USER_DATA: _insufficient_user_data,
-    Refusal.NO_SOURCE_URL: lambda event, now: event.action_source == "website" and not event.event_source_url,
-    Refusal.PURCHASE_WITHOUT_VALUE: _purchase_lacks("value"),
-    Refusal.PURCHASE_WITHOUT_CURRENCY: _purchase_lacks("currency"),
-    Refusal.LIMITED_WITHOUT_COUNTRY: lambda event, now: (
-        _is_limited(event) and event.data_processing_options_country is None
-    ),
-    Refusal.NO_MESSAGING_CHANNEL: lambda event, now: (
-        event.action_source == "business_messaging" and not event.messaging_channel
-    ),
-    Refusal.NO_APP_DATA: lambda event, now: event.action_source == "app" and not event.app_data,
-}
+def _value_without_currency(event: ServerEvent) -> bool:
+    said = event.custom_data
+    return said is not None and said.value is not None and not said.currency
+
+
+CHECKS: Final[tuple[Callable[[ServerEvent, float], Refusal | None], ...]] = (
+    _age,
+    _user_data,
+    _page,
+    _worth,
+    _limits,
+    _channel,
+)
 
 REMARKS: Final[dict[Remark, Callable[[ServerEvent], bool]]] = {
     Remark.NO_USER_AGENT: lambda event: event.action_source == "website" and not event.user_data.client_user_agent,
     Remark.NO_CLIENT_IP: lambda event: event.action_source == "website" and not event.user_data.client_ip_address,
-    Remark.UNKNOWN_CONTENT_TYPE: lambda event: _content_type(event) not in CONTENT_TYPES,
-    Remark.VALUE_WITHOUT_CURRENCY: lambda event: _custom(event, "value") is not None and not _custom(event, "currency"),
+    Remark.UNKNOWN_CONTENT_TYPE: _unknown_content_type,
+    Remark.VALUE_WITHOUT_CURRENCY: _value_without_currency,
     Remark.LIMITED_WITHOUT_CLIENT_IP: lambda event: _is_limited(event) and not event.user_data.client_ip_address,
 }

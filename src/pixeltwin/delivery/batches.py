@@ -1,15 +1,14 @@
 """What travels together: events of one pixel, one test event code and one token, not too many and not too heavy."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from pixeltwin.delivery.outbox import Item
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """An item made ready: the bytes to send. Only items of one test event code travel together; empty: none.
 
     `credential` names whose token they travel with, empty for the pixel's own; they do not mix either.
@@ -45,12 +44,11 @@ def size_for(backlog: int, max_batch: int) -> Size:
 
 def groups(ready: Iterable[Parcel]) -> Iterator[Batch]:
     """The items by pixel, test event code and token; within each as they came."""
-
-    def kind(one: Parcel) -> tuple[str, str, str]:
-        return one[0].pixel_id, one[1].test_event_code, one[1].credential
-
-    for _, group in groupby(sorted(ready, key=kind), key=kind):
-        yield tuple(group)
+    alike: defaultdict[tuple[str, str, str], list[Parcel]] = defaultdict(list)
+    for one in ready:
+        item, made = one
+        alike[item.pixel_id, made.test_event_code, made.credential].append(one)
+    return (tuple(alike[kind]) for kind in sorted(alike))
 
 
 def cut(group: Batch, size: Size) -> Iterator[Batch]:

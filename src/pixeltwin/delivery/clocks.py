@@ -47,7 +47,7 @@ class ClockGuard:
 
     def forbids(self, seq: int) -> bool:
         """Whether it is too late for the item to be sent once more, whatever the clock says."""
-        return self._ticks() - self._arrived.get(seq, math.inf) >= REPEATABLE
+        return seq in self._arrived and self._ticks() - self._arrived[seq] >= REPEATABLE
 
     def look(self) -> float:
         """By how many seconds the clock was turned since the last look, 0 if it was not; counted and logged."""

@@ -152,4 +152,4 @@ class Flight:
             self.ends[item.seq] = Later(at, verdict.reason, ambiguous=verdict.ambiguous), verdict.reason
 
     def _end(self, part: Batch | list[tuple[Item, object]], outcome: Outcome, detail: str) -> None:
-        self.ends.update((item.seq, (outcome, detail)) for item, _ in part)
+        self.ends.update(dict.fromkeys([item.seq for item, _ in part], (outcome, detail)))

@@ -59,8 +59,7 @@ class Appended(StrEnum):
     SHED = "shed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(NamedTuple):
     """An item under lease. `attempts` counts the tries that ended in a `Later` that counts.
 
     `held`: the item was to wait for a release, and its time has passed without one.

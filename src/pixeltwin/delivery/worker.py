@@ -18,7 +18,7 @@ from pixeltwin.delivery.outbox import Dropped, Expired, Item, Later, Lease, Outb
 from pixeltwin.delivery.sender import Sender
 from pixeltwin.telemetry import log
 
-__all__ = ["Prepare", "Prepared", "Ready", "Report", "Worker"]
+__all__ = ["Ended", "Prepare", "Prepared", "Ready", "Report", "Worker"]
 
 LEASE_SECONDS: Final = 120.0  # longer than most searches for bad events; what does not fit is let go
 MAX_LEASES: Final = 4  # at a time, so that a slow pixel does not hold up the others
@@ -32,16 +32,18 @@ DEPTH_SECONDS: Final = 5.0  # counting a long backlog costs tens of milliseconds
 
 type Prepared = Ready | Later | Refused | Dropped | Expired
 type Prepare = Callable[[Sequence[Item]], Awaitable[Mapping[int, Prepared]]]
-type Report = Callable[[Item, Outcome, str], None]
+type Ended = tuple[Item, Outcome, str]
+type Report = Callable[[Sequence[Ended]], None]
 
 
 class Worker:
     """Delivers one destination's items until it is stopped.
 
-    `prepare` turns a lease's items into bytes, or decides that they go later or nowhere. `report` hears how each
-    item ended, with the destination's answer. `linger` is how many seconds to wait for a batch to fill; a lease takes
-    `lease_limit` items at most, for `lease_seconds`. `names` are the labels by which metrics know the pixels. `clock`
-    tells unix seconds, `ticks` a steady time, `guard` holds the one against the other, `chance` is in [0, 1).
+    `prepare` turns a lease's items into bytes, or decides that they go later or nowhere. `report` hears how the items
+    of a lease ended, each with the destination's answer. `linger` is how many seconds to wait for a batch to fill; a
+    lease takes `lease_limit` items at most, for `lease_seconds`. `names` are the labels by which metrics know the
+    pixels. `clock` tells unix seconds, `ticks` a steady time, `guard` holds the one against the other, `chance` is in
+    [0, 1).
     """
 
     def __init__(
@@ -168,9 +170,7 @@ class Worker:
         finally:
             await self._outbox.settle(lease, {seq: outcome for seq, (outcome, _) in ends.items()})
         self._guard.ended(seq for seq, (outcome, _) in ends.items() if not isinstance(outcome, Later))
-        for item in lease.items:
-            if item.seq in ends:
-                self._report(item, *ends[item.seq])
+        self._report([(item, *ends[item.seq]) for item in lease.items if item.seq in ends])
         return len(ends)
 
     async def _send(self, lease: Lease, ends: Ends) -> None:

@@ -168,7 +168,7 @@ def _end(draft: Draft, policy: Policy, profiles: Profiles | None, now: float) ->
     said = profiles or {}
     known = {name: profile for name, key in draft.keys.items() if (profile := said.get(name, {}).get(key))}
     if _is_presumed(draft, profiles):
-        draft = replace(draft, verifier="")  # what the order is worth nobody said: the browser's amount stays
+        draft = draft._replace(verifier="")  # what the order is worth nobody said: the browser's amount stays
     if unverified(draft, known):
         return Reason.NOT_VERIFIED
     return seal(draft, known, policy, now)

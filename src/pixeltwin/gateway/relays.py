@@ -1,11 +1,12 @@
 """What the worker does with relayed copies: nothing but count them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final
 
-from pixeltwin.delivery.outbox import Dropped, Item, Outcome
-from pixeltwin.delivery.worker import Prepared, Ready
+from pixeltwin.delivery.outbox import Dropped, Item
+from pixeltwin.delivery.worker import Ended, Prepared, Ready
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.telemetry import RELAYS
 
@@ -22,5 +23,7 @@ class Relays:
     async def prepare(self, items: Sequence[Item]) -> dict[int, Prepared]:
         return {item.seq: NOT_GRANTED if item.held else Ready(item.payload) for item in items}
 
-    def report(self, item: Item, outcome: Outcome, detail: str) -> None:
-        _ended(self._names.get(item.pixel_id, "other"), type(outcome).__name__.lower()).inc()
+    def report(self, ended: Sequence[Ended]) -> None:
+        ends = Counter((item.pixel_id, type(outcome)) for item, outcome, _ in ended)
+        for (pixel_id, kind), number in ends.items():
+            _ended(self._names.get(pixel_id, "other"), kind.__name__.lower()).inc(number)

@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
-from typing import Final
+from itertools import chain
+from typing import Final, NamedTuple
 
 from pixeltwin.capi.event import ServerEvent
 from pixeltwin.capi.reprint import reprinted
@@ -13,7 +14,7 @@ from pixeltwin.config import Config
 from pixeltwin.delivery.backoff import retry_at
 from pixeltwin.delivery.journal import Journal, State
 from pixeltwin.delivery.outbox import REMEMBERED, Delivered, Dropped, Expired, Item, Later, Outcome, Refused
-from pixeltwin.delivery.worker import Prepared, Ready
+from pixeltwin.delivery.worker import Ended, Prepared, Ready
 from pixeltwin.enrich import memory
 from pixeltwin.enrich.memory import Memory, Remembered
 from pixeltwin.enrich.source import Profile, Source
@@ -40,8 +41,7 @@ STATES: Final[Mapping[type[Outcome], State]] = {
 _ended: Final = cache(TWINS.labels)  # a look-up of labels takes longer than counting
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """An item's draft; `filled` is its event with what was remembered, `recalled` says what that is.
 
     `printed` is the draft's own event as it was kept.
@@ -79,35 +79,37 @@ class Twins:
 
     async def prepare(self, items: Sequence[Item]) -> dict[int, Prepared]:
         """Seal a lease's drafts, with one look-up a source for all of them."""
-        drafts = {item.seq: kept for item in items if not item.held and (kept := _read(item))}
-        opened = await self._recall([item for item in items if item.seq in drafts], drafts)
+        opened = await self._recall([(item, kept) for item in items if not item.held and (kept := _read(item))])
         profiles = await self._look_up_all(one.draft for one in opened)
         prepared = {one.item.seq: self._seal(one, profiles) for one in opened}
         await self._remember(one for one in opened if isinstance(prepared[one.item.seq], Ready))
         rest = {item.seq: NOT_GRANTED if item.held else UNREADABLE for item in items if item.seq not in prepared}
         return {**prepared, **rest}
 
-    def report(self, item: Item, outcome: Outcome, detail: str) -> None:
-        """Count and journal how a twin ended."""
-        state = STATES[type(outcome)]
-        _ended(self._names.get(item.pixel_id, "other"), state).inc()
-        self._journal.update(record_id_of(item.payload), state=state, detail=detail)
-        if isinstance(outcome, Refused):
-            log.warning("Meta refused a twin", pixel=item.pixel_id, reason=detail)
+    def report(self, ended: Sequence[Ended]) -> None:
+        """Count and journal how twins ended."""
+        for item, outcome, detail in ended:
+            self._journal.update(record_id_of(item.payload), state=STATES[type(outcome)], detail=detail)
+            if isinstance(outcome, Refused):
+                log.warning("Meta refused a twin", pixel=item.pixel_id, reason=detail)
+        ends = Counter((item.pixel_id, type(outcome)) for item, outcome, _ in ended)
+        for (pixel_id, kind), number in ends.items():
+            _ended(self._names.get(pixel_id, "other"), STATES[kind]).inc(number)
 
-    async def _recall(self, items: Sequence[Item], drafts: Mapping[int, Kept]) -> list[Opened]:
+    async def _recall(self, read: Sequence[tuple[Item, Kept]]) -> list[Opened]:
         """The drafts with what is remembered of their browsers and orders, in one look-up."""
         if self._store is None:
-            return [_opened(item, drafts[item.seq], []) for item in items]
-        keys = {item.seq: self._keys(drafts[item.seq].draft) for item in items}
+            return [_opened(item, kept, []) for item, kept in read]
+        keys = [self._keys(kept.draft) for _, kept in read]
         known: Mapping[bytes, Remembered] = {}
-        if asked := {key for some in keys.values() for key in some}:
+        if asked := set(chain.from_iterable(keys)):
             try:
                 known = await self._store.recall(asked)
             except OSError as error:
                 log.warning("nothing could be recalled", error=str(error))
         return [
-            _opened(item, drafts[item.seq], [known[key] for key in keys[item.seq] if key in known]) for item in items
+            _opened(item, kept, [known[key] for key in theirs if key in known])
+            for (item, kept), theirs in zip(read, keys, strict=True)
         ]
 
     def _keys(self, draft: Draft) -> tuple[bytes, ...]:
@@ -164,7 +166,7 @@ class Twins:
             return self._wait_for_order(item, missing, is_asked=missing in asked, is_silent=missing in silent)
         if silent and self._clock() - item.appended_at < self._waits.wait:
             return Later(self._clock() + ENRICH_RETRY, f"no answer from {', '.join(silent)}")
-        filled = draft if opened.filled is draft.event else replace(draft, event=opened.filled)
+        filled = draft if opened.filled is draft.event else draft._replace(event=opened.filled)
         sealed = seal(filled, known, self._policy, self._clock())
         _count(sealed.ruled)
         if not isinstance(sealed, Sealed):
@@ -202,9 +204,9 @@ def _count(ruled: Ruled) -> None:
 
 
 def _opened(item: Item, kept: Kept, recalled: list[Remembered]) -> Opened:
-    if not recalled:
-        return Opened(item, *kept, kept.draft.event)
-    return Opened(item, *kept, *memory.enriched(kept.draft.event, recalled))
+    draft, printed = kept
+    filled, known = memory.enriched(draft.event, recalled) if recalled else (draft.event, ())
+    return Opened(item, draft, printed, filled, known)
 
 
 def _read(item: Item) -> Kept | None:

@@ -4,18 +4,17 @@ Its event is the last of its JSON, so that it can be cut out of it: what nobody 
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from pixeltwin.capi.event import EventJson, ServerEvent
 
+NOTHING: Final[Mapping[str, str]] = {}  # of a type that nobody can write to; pydantic copies no proxy of one
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
+
+class Draft(NamedTuple):
     """The event as the browser knows it, and what was decided about it when it arrived.
 
     `keys` name the customer in each source that may be asked. `notes` are remarks about the hit; `record_id` names the
@@ -25,17 +24,15 @@ class Draft:
     the browser told may be remembered.
     """
 
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
-
     pixel_id: str
     event: ServerEvent
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = NOTHING
     notes: tuple[str, ...] = ()
     record_id: str = ""
     test_event_code: str = ""
     rules: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
-    elements: Mapping[str, str] = field(default_factory=dict)
+    elements: Mapping[str, str] = NOTHING
     credential: str = ""
     verifier: str = ""
     consent: str = ""
@@ -85,9 +82,10 @@ class Kept(NamedTuple):
     printed: bytes = b""
 
 
-NAMES: Final = tuple(known.name for known in fields(Draft) if known.name != "event")
+NAMES: Final = tuple(name for name in Draft._fields if name != "event")
 LISTS: Final = frozenset({"notes", "rules", "late"})
 READER: Final = TypeAdapter(Draft)
+READ_EVENT: Final = TypeAdapter(ServerEvent).validator.validate_json
 EVENT: Final = b',"event":{'  # quotes in texts are escaped, and before it no object has others inside
 RECORD_ID: Final = b'"record_id"'
 
@@ -98,20 +96,21 @@ def read_draft(payload: bytes) -> Kept:
     What was kept is ours, and its checksum was right: only the event is validated, in half the time of everything.
     """
     head, _, rest = payload.partition(EVENT)
-    with suppress(ValueError, TypeError):  # an older version's, or none of ours
-        printed = b"{" + rest.removesuffix(b"}")
-        event = ServerEvent.model_validate_json(printed)
-        return Kept(Draft(**_head(head), event=event), printed)
-    return Kept(READER.validate_json(payload))
+    printed = b"{" + rest.removesuffix(b"}")
+    try:
+        return Kept(Draft(event=READ_EVENT(printed), **_head(head)), printed)
+    except (ValueError, TypeError):  # an older version's, or none of ours
+        return Kept(READER.validate_json(payload))
 
 
 def record_id_of(payload: bytes) -> str:
     """The `record_id` of a draft's bytes, in a small part of the time of reading them; "" for what is no draft."""
-    with suppress(ValueError, AttributeError):
-        head, _, rest = payload.partition(EVENT)
+    head, _, rest = payload.partition(EVENT)
+    try:
         known = orjson.loads(payload if RECORD_ID in rest else head + b"}")  # an older version's had it behind
         return str(known.get("record_id", ""))
-    return ""
+    except (ValueError, AttributeError):
+        return ""
 
 
 def _written(said: Mapping[str, Any], event: Any) -> bytes:

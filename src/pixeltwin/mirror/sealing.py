@@ -4,8 +4,8 @@ Draft ─ remembered ─ look-ups ─ verify ─ late rules ─ limits ─ refus
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final, NamedTuple
 
 from pixeltwin.capi.event import EventJson, ServerEvent
 from pixeltwin.capi.validate import Refusal, refusal, remarks
@@ -20,8 +20,7 @@ from pixeltwin.rules.moment import Sealing, consent_of
 from pixeltwin.rules.ruleset import Ruled
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A twin ready to be sent: the event, what was added to it and by whom (`user_data.em`: `customers`), remarks.
 
     `rules` are all that held, early and late; `ruled` is what late ones made of it.
@@ -30,9 +29,9 @@ class Sealed:
     event: ServerEvent
     origins: Mapping[str, str]
     notes: tuple[str, ...]
-    rules: tuple[str, ...] = ()
-    test_event_code: str = ""
-    ruled: Ruled = field(default_factory=Ruled)
+    rules: tuple[str, ...]
+    test_event_code: str
+    ruled: Ruled
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +45,27 @@ class Unsent:
         return f"{self.reason}: {self.ruled.because}" if self.ruled.because else str(self.reason)
 
 
+UNRULED: Final = Ruled()  # what no late rule was asked about
 type Known = Mapping[str, Profile]  # what each source knows of the customer, by the source's name
 
 
 def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Unsent:
     """The event for Meta with what the sources know, or why there is none after all."""
-    known, kept_back = _admitted(_as_consented(draft, known), policy)
-    event, origins = _joined(draft, known, policy)
-    event, ruled, removed = _ruled(draft, event, known, policy, now) if draft.late else (event, Ruled(), [])
+    event: ServerEvent = draft.event
+    origins: dict[str, str] = {}
+    kept_back: list[str] = []
+    if known:
+        known, kept_back = _admitted(_as_consented(draft, known), policy)
+        event, origins = _joined(draft, known, policy)
+    event, ruled, removed = _ruled(draft, event, known, policy, now) if draft.late else (event, UNRULED, [])
     if ruled.drop:
         return Unsent(Reason.DROPPED_BY_RULE, ruled)
     if reason := refusal(event, now):
         return Unsent(reason, ruled)
     return Sealed(
         event,
-        {**origins, **{name: f"rule {rule}" for name, rule in ruled.origins.items()}},
-        (*draft.notes, *(f"rule_fault: {fault}" for fault in ruled.faults), *kept_back, *removed, *remarks(event)),
+        origins | {name: f"rule {rule}" for name, rule in ruled.origins.items()},
+        (*draft.notes, *[f"rule_fault: {fault}" for fault in ruled.faults], *kept_back, *removed, *remarks(event)),
         (*draft.rules, *ruled.names),
         ruled.test_event_code or draft.test_event_code,
         ruled,

@@ -32,7 +32,7 @@ class Flights:
 
     def begin(self, token: str, seqs: Collection[int], *, now: float, ends_at: float) -> None:
         if seqs:
-            self._db.execute(BEGIN, (token, now, ends_at, orjson.dumps(list(seqs)).decode()))
+            self._db.execute(BEGIN, (token, now, ends_at, json_array(seqs)))
 
     def end(self, token: str) -> None:
         """The lease was settled, and tells what became of its items."""
@@ -47,3 +47,8 @@ class Flights:
         if list(self._db.execute(IS_OVER, (now,))):  # asked all the time, and a statement that writes costs a commit
             self._db.execute(DOUBT, (now, REPEATABLE))
             self._db.execute(FORGET, (now,))
+
+
+def json_array(seqs: Collection[int]) -> str:
+    """What SQLite's `json_each` makes rows of."""
+    return orjson.dumps(list(seqs)).decode()

@@ -6,7 +6,7 @@ arrives as an argument.
 
 import math
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
@@ -35,7 +35,7 @@ from pixeltwin.delivery.outbox import (
 )
 from pixeltwin.delivery.shedding import FULL
 from pixeltwin.outboxes.sqlite.checks import checksum_of, has_types
-from pixeltwin.outboxes.sqlite.flights import Flights
+from pixeltwin.outboxes.sqlite.flights import Flights, json_array
 from pixeltwin.outboxes.sqlite.intake import Intake, Order
 from pixeltwin.outboxes.sqlite.lanes import Lanes
 from pixeltwin.outboxes.sqlite.letters import Letters
@@ -45,7 +45,10 @@ from pixeltwin.outboxes.sqlite.tallies import Tallies
 
 type LeasedRow = tuple[int, str, str, str, float]
 
-TAKE: Final = "INSERT OR REPLACE INTO leased (seq, destination, token, holder, ends_at) VALUES (?, ?, ?, ?, ?)"
+# Many items are named by a JSON array of their `seq`: one step of SQLite's for all of them.
+TAKE: Final = """
+INSERT OR REPLACE INTO leased (seq, destination, token, holder, ends_at) SELECT value, ?2, ?3, ?4, ?5 FROM json_each(?1)
+"""
 RETAKE: Final = """
 INSERT INTO leased (seq, destination, token, holder, ends_at)
 SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM outbox WHERE seq = ?1)
@@ -60,7 +63,7 @@ FROM leased JOIN outbox USING (seq) WHERE token = ? ORDER BY priority DESC, due,
 
 LET_GO: Final = "DELETE FROM leased WHERE token = ? RETURNING seq"
 LET_GO_ALL: Final = "DELETE FROM leased WHERE holder = ? RETURNING destination"
-DELETE: Final = "DELETE FROM outbox WHERE seq = ?"
+DELETE: Final = "DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?))"
 POSTPONE: Final = """
 UPDATE outbox SET due = ?2, last_reason = ?3, attempts = attempts + ?4, deadline = min(deadline, ?5) WHERE seq = ?1
 """
@@ -121,6 +124,8 @@ SELECT destination, count(*) FROM outbox WHERE held
     AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?)
 GROUP BY destination
 """
+
+ENDS: Final[Mapping[type[Outcome], str]] = {Delivered: "delivered", Dropped: "dropped"}  # what leaves nothing behind
 
 
 class Store:
@@ -208,7 +213,7 @@ class Store:
         self._flights.doubt(now)
         token, ends_at = secrets.token_hex(16), now + seconds
         seqs = self._lanes.choose(destination, limit, now)
-        self._db.executemany(TAKE, [(seq, destination, token, holder, ends_at) for seq in seqs])
+        self._db.execute(TAKE, (json_array(seqs), destination, token, holder, ends_at))
         items = tuple(self._items(token, now))
         if not may_repeat:
             self._flights.begin(token, [item.seq for item in items], now=now, ends_at=ends_at)
@@ -225,16 +230,7 @@ class Store:
                 self._lose(seq)
                 self._letters.bury(seq, now, CORRUPT)
                 continue
-            yield Item(
-                seq=seq,
-                pixel_id=pixel_id,
-                payload=payload,
-                attempts=attempts,
-                appended_at=appended_at,
-                held=bool(held),
-                priority=priority,
-                deadline=deadline,
-            )
+            yield Item(seq, pixel_id, payload, attempts, appended_at, bool(held), priority, deadline)
 
     def settle(self, lease: Lease, outcomes: Mapping[int, Outcome], now: float) -> int:
         self._intake.look_again()
@@ -242,10 +238,15 @@ class Store:
         self._flights.end(lease.token)
         ours = {seq for (seq,) in self._db.execute(LET_GO, (lease.token,))}
         settled = {seq: outcomes[seq] for seq in ours & outcomes.keys()}
-        for kind, what in ((Delivered, "delivered"), (Dropped, "dropped")):
-            self._end([seq for seq, outcome in settled.items() if isinstance(outcome, kind)], lease.destination, what)
+        ended: defaultdict[str, list[int]] = defaultdict(list)
         for seq, outcome in settled.items():
-            self._put_aside(seq, outcome, now)
+            if what := ENDS.get(type(outcome)):
+                ended[what].append(seq)
+            else:
+                self._put_aside(seq, outcome, now)
+        for what, seqs in ended.items():
+            self._db.execute(DELETE, (json_array(seqs),))
+            self._tallies.add(lease.destination, what, len(seqs))
         self.touched.add(lease.destination)
         return len(settled)
 
@@ -259,11 +260,6 @@ class Store:
                 self._letters.bury(seq, now, reason, code=code)
             case Expired(reason):
                 self._letters.bury(seq, now, reason, is_expired=True)
-
-    def _end(self, seqs: Collection[int], destination: str, what: str) -> None:
-        if seqs:
-            self._db.executemany(DELETE, [(seq,) for seq in seqs])
-            self._tallies.add(destination, what, len(seqs))
 
     def release(self, pixel_id: str, subject: bytes, now: float) -> int:
         self._flights.doubt(now)
