@@ -31,6 +31,7 @@ from tests.factories import hit_query, open_sources, request
 from tests.processes import free_port
 from tests.sources.postgres import fill_table, postgres
 
+from pixeltwin.cli.collector import collect_seldom
 from pixeltwin.config import Config
 from pixeltwin.delivery.journal import Journal
 from pixeltwin.delivery.worker import Worker
@@ -124,6 +125,7 @@ async def compare(name: str, source: str, folder: Path, port: int, rounds: int, 
     plain, joined = Line(config("", port), folder, port), Line(config(source, port), folder, port)
     await plain.open(f"plain-{name}")
     await joined.open(f"joined-{name}")
+    collect_seldom()  # as `pixeltwin run` does
     pairs = [(await plain.visits(number, visit), await joined.visits(number, visit)) for number in range(rounds + 1)]
     pairs = pairs[1:]  # the first connects
     micro = 1e6 / LEASE

@@ -1,6 +1,10 @@
 """The journal: a bounded ring and a feed, never a promise."""
 
-from pixeltwin.delivery.journal import Journal, Record, State
+from dataclasses import dataclass
+
+import pytest
+
+from pixeltwin.delivery.journal import MOST_CHANGES, Journal, Record, State
 
 
 def record(journal: Journal, **changes) -> Record:
@@ -24,6 +28,54 @@ def test_a_change_is_seen_by_followers_and_by_readers():
         journal.update(one.id, state=State.DELIVERED)
     assert [changes.get_nowait().state, changes.get_nowait().state] == [State.QUEUED, State.DELIVERED]
     assert journal.latest()[0].state is State.DELIVERED
+
+
+@dataclass
+class Unlooked:
+    """A record that counts how often it is made."""
+
+    made_of: Record
+    times: int = 0
+
+    @property
+    def record_id(self) -> str:
+        return self.made_of.id
+
+    def record(self) -> Record:
+        self.times += 1
+        return self.made_of
+
+
+def test_what_happens_before_anybody_looks_is_made_once_somebody_does():
+    journal = Journal()
+    journal.add_later(unlooked := Unlooked(record(journal, detail="came")))
+    journal.change(unlooked.record_id, lambda so_far: {"detail": f"{so_far.detail}, sealed"})
+    journal.update(unlooked.record_id, state=State.DELIVERED)
+    assert unlooked.times == 0
+    found = journal.get(unlooked.record_id)
+    assert (found.state, found.detail) == (State.DELIVERED, "came, sealed")
+    assert journal.latest() == [found]
+    assert unlooked.times == 1
+
+
+def test_a_follower_sees_a_change_of_what_nobody_had_looked_at():
+    journal = Journal()
+    journal.add_later(unlooked := Unlooked(record(journal)))
+    journal.update(unlooked.record_id, detail="sealed")
+    with journal.follow() as changes:
+        journal.update(unlooked.record_id, state=State.DELIVERED)
+    told = changes.get_nowait()
+    assert (told.state, told.detail) == (State.DELIVERED, "sealed")
+
+
+@pytest.mark.parametrize("times", [MOST_CHANGES, MOST_CHANGES + 1, 3 * MOST_CHANGES])
+def test_however_often_something_changes_all_of_it_counts_and_little_waits(times):
+    journal = Journal()
+    journal.add_later(unlooked := Unlooked(record(journal)))
+    for _ in range(times):
+        journal.change(unlooked.record_id, lambda so_far: {"detail": so_far.detail + "."})
+    assert (unlooked.times > 0) == (times > MOST_CHANGES)
+    assert journal.get(unlooked.record_id).detail == "." * times
 
 
 def test_a_follower_that_lags_loses_the_oldest_and_holds_nobody_up():

@@ -191,6 +191,14 @@ def test_a_delivery_shows_whether_its_record_comes_before_or_after_it(is_early):
     assert (journal.get("run-1").state, journal.get("run-1").detail) == (State.DELIVERED, "taken")
 
 
+def test_all_that_came_before_a_record_counts():
+    journal = BackJournal()
+    journal.update("run-1", notes=("sealed",))
+    journal.update("run-1", state=State.DELIVERED)
+    journal.add(record())
+    assert (journal.get("run-1").state, journal.get("run-1").notes) == (State.DELIVERED, ("sealed",))
+
+
 def test_a_front_s_last_word_counts_unless_something_was_heard_since():
     journal = BackJournal()
     journal.add(record(state=State.UNACKED))

@@ -15,7 +15,7 @@ EMPTY: Final = b'"custom_data":{}'  # that of an event, perhaps
 type Hashes = tuple[Sha256, ...]
 type Id = str | int
 type EventJson = dict[str, Any]
-"""An event as Meta gets it: nothing that is None. `user_data` comes before every other object (see `reprint`)."""
+"""An event as Meta gets it: nothing that is None."""
 
 ActionSource = Literal[
     "email",

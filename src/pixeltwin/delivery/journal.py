@@ -7,12 +7,13 @@ import asyncio
 import itertools
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
+MOST_CHANGES: Final = 8  # that wait for somebody to look; a twin that is sent at once has two
 FORGOTTEN: Final = "forgotten"  # the detail of a record that was emptied
 NOTHING_LEFT: Final[Mapping[str, Any]] = {
     "event_id": "",
@@ -79,6 +80,31 @@ class Unmade(Protocol):
     def record(self) -> Record: ...
 
 
+type Change = Callable[[Record], Mapping[str, Any]]
+"""What is different about a record from now on; asked when somebody looks at it."""
+
+
+class Changed(NamedTuple):
+    """A record to which something has happened before anybody looked at it."""
+
+    unmade: Unmade
+    changes: tuple[Change, ...]
+
+    @property
+    def record_id(self) -> str:
+        return self.unmade.record_id
+
+    def record(self) -> Record:
+        return changed(self.unmade.record(), self.changes)
+
+
+def changed(record: Record, changes: Iterable[Change]) -> Record:
+    """The record with all changes, one after the other."""
+    for change in changes:
+        record = replace(record, **change(record))
+    return record
+
+
 class Journal:
     """The last `size` records by id, and a feed of every change."""
 
@@ -103,11 +129,22 @@ class Journal:
         else:
             self._keep(unmade.record_id, unmade)
 
-    def update(self, record_id: str, **changes: Any) -> None:
-        """Change a record; one that has left the ring is left alone."""
-        if record := self.get(record_id):
-            self._records[record_id] = changed = replace(record, **changes)
-            self._tell(changed)
+    def update(self, record_id: str, **fields: Any) -> None:
+        """Set fields of a record; one that has left the ring is left alone."""
+        self.change(record_id, lambda _: fields)
+
+    def change(self, record_id: str, change: Change) -> None:
+        """As `update`, but what is to be set is made when somebody looks at the record."""
+        found = self._records.get(record_id)
+        if found is None:
+            return
+        changes = (*found.changes, change) if isinstance(found, Changed) else (change,)
+        if isinstance(found, Record) or self._followers or len(changes) > MOST_CHANGES:
+            record = found if isinstance(found, Record) else found.record()
+            self._records[record_id] = made = replace(record, **change(record))
+            self._tell(made)
+        else:
+            self._records[record_id] = Changed(found.unmade if isinstance(found, Changed) else found, changes)
 
     def forget(self, is_about: Callable[[Record], bool]) -> int:
         """Empty the records that are about somebody, on open pages as well; answers how many."""

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Protocol, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Final, NamedTuple, Protocol, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -20,10 +21,10 @@ SAME_NAMES: Final = {name: name for name in NORMALIZERS}
 LISTS: Final = frozenset({"content_ids", "contents"})  # of custom_data
 FACT: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")  # what can stand behind `profile.` in an expression
 LONGEST_NAME: Final = 64  # characters of a property; Meta's own have 20
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(NamedTuple):
     """What a source knows of one customer.
 
     `user_data` has SHA-256 values by Meta's key, `ids` the texts of keys that are not hashed. `custom_data` may go into
@@ -32,11 +33,11 @@ class Profile:
     `left_out` names what a row has that could not be taken: `user_data.ph`, `custom_data.note`, `profile.segment`.
     """
 
-    user_data: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    custom_data: Mapping[str, Scalar] = field(default_factory=dict)
-    facts: Mapping[str, Scalar] = field(default_factory=dict)
+    user_data: Mapping[str, tuple[str, ...]] = NOTHING
+    custom_data: Mapping[str, Scalar] = NOTHING
+    facts: Mapping[str, Scalar] = NOTHING
     left_out: tuple[str, ...] = ()
-    ids: Mapping[str, str] = field(default_factory=dict)
+    ids: Mapping[str, str] = NOTHING
 
     @property
     def is_empty(self) -> bool:

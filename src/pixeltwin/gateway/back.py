@@ -9,12 +9,11 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
 from pixeltwin.config import Config
 from pixeltwin.consent.verdict import Answer
-from pixeltwin.delivery.journal import Journal, Record, State, Unmade
+from pixeltwin.delivery.journal import MOST_CHANGES, Change, Journal, Record, State, Unmade, changed
 from pixeltwin.delivery.outbox import NewItem
 from pixeltwin.gateway import counts
 from pixeltwin.gateway.consents import Said
@@ -133,14 +132,13 @@ class BackJournal(Journal):
 
     def __init__(self) -> None:
         super().__init__()
-        self._early: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._early: OrderedDict[str, tuple[Change, ...]] = OrderedDict()
 
     def add(self, record: Record) -> None:
         """A record that is known is the front's last word about it, which counts if nothing was heard since."""
         known = self.get(record.id)
         if known is None:
-            early = self._early.pop(record.id, None)
-            super().add(replace(record, **early) if early else record)
+            super().add(changed(record, self._early.pop(record.id, ())))
         elif known.state is State.UNACKED:
             self.update(record.id, state=record.state, detail=record.detail)
 
@@ -151,11 +149,11 @@ class BackJournal(Journal):
         else:
             super().add_later(unmade)
 
-    def update(self, record_id: str, **changes: Any) -> None:
+    def change(self, record_id: str, change: Change) -> None:
         if record_id in self._records:
-            super().update(record_id, **changes)
+            super().change(record_id, change)
             return
-        self._early[record_id] = changes
+        self._early[record_id] = (*self._early.get(record_id, ()), change)[-MOST_CHANGES:]
         while len(self._early) > EARLY:
             self._early.popitem(last=False)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from pixeltwin.config import Config
-from pixeltwin.delivery.journal import Journal, Record, State, Unmade
+from pixeltwin.delivery.journal import Change, Journal, Record, State, Unmade
 from pixeltwin.delivery.outbox import Appended, NewItem
 from pixeltwin.gateway.consents import Said
 from pixeltwin.gateway.counts import Counts
@@ -188,8 +188,8 @@ class FrontJournal(Journal):
         else:
             self.add(unmade.record())
 
-    def update(self, record_id: str, **changes: Any) -> None:
-        super().update(record_id, **changes)
+    def change(self, record_id: str, change: Change) -> None:
+        super().change(record_id, change)
         if record := self.get(record_id):
             del self._records[record_id]
             self._behind.tell(record)

@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import chain
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
+
+import orjson
 
 from pixeltwin.capi.event import ServerEvent
-from pixeltwin.capi.reprint import reprinted
 from pixeltwin.config import Config
 from pixeltwin.delivery.backoff import retry_at
-from pixeltwin.delivery.journal import Journal, State
+from pixeltwin.delivery.journal import Journal, Record, State
 from pixeltwin.delivery.outbox import REMEMBERED, Delivered, Dropped, Expired, Item, Later, Outcome, Refused
 from pixeltwin.delivery.worker import Ended, Prepared, Ready
 from pixeltwin.enrich import memory
@@ -52,6 +53,20 @@ class Opened(NamedTuple):
     printed: bytes
     filled: ServerEvent
     recalled: tuple[str, ...] = ()
+
+
+class SealedTwin(NamedTuple):
+    """What the journal's record gets of a sealed twin, should somebody look at it."""
+
+    printed: bytes
+    origins: Mapping[str, str]
+    notes: Sequence[str]
+    rules: Sequence[str]
+
+    def told(self, record: Record) -> Mapping[str, Any]:
+        """The record's own origins are what rules have set when the hit came."""
+        origins = {**record.origins, **self.origins}
+        return {"twin": orjson.loads(self.printed), "origins": origins, "notes": self.notes, "rules": self.rules}
 
 
 class Twins:
@@ -187,13 +202,11 @@ class Twins:
         return Later(now + ORDER_RETRY, f"{source} does not know the order yet")
 
     def _ready(self, opened: Opened, sealed: Sealed) -> Ready:
-        draft = opened.draft
-        if record := self._journal.get(draft.record_id):  # its origins: what rules have set when the hit came
-            origins = {**record.origins, **dict.fromkeys(opened.recalled, "remembered"), **sealed.origins}
-            twin = sealed.event.as_json()
-            self._journal.update(record.id, twin=twin, origins=origins, notes=sealed.notes, rules=sealed.rules)
-        code = sealed.test_event_code or self._test_codes.get(draft.pixel_id, "")
-        return Ready(reprinted(sealed.event, draft.event, opened.printed), code, draft.credential)
+        draft, is_as_kept = opened.draft, sealed.event is opened.draft.event and opened.printed
+        printed = opened.printed if is_as_kept else sealed.event.as_bytes()
+        origins = {**dict.fromkeys(opened.recalled, "remembered"), **sealed.origins}
+        self._journal.change(draft.record_id, SealedTwin(printed, origins, sealed.notes, sealed.rules).told)
+        return Ready(printed, sealed.test_event_code or self._test_codes.get(draft.pixel_id, ""), draft.credential)
 
 
 def _count(ruled: Ruled) -> None:

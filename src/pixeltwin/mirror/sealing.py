@@ -4,7 +4,7 @@ Draft ─ remembered ─ look-ups ─ verify ─ late rules ─ limits ─ refus
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from pixeltwin.capi.event import EventJson, ServerEvent
@@ -93,7 +93,7 @@ def _admitted(known: Known, policy: Policy) -> tuple[Known, list[str]]:
     if not found:
         return known, []
     admitted = {
-        source: replace(profile, custom_data={n: v for n, v in profile.custom_data.items() if n not in found})
+        source: profile._replace(custom_data={n: v for n, v in profile.custom_data.items() if n not in found})
         for source, profile in known.items()
     }
     return admitted, [f"personal_data_removed: custom_data.{name}" for name in found]

@@ -72,6 +72,8 @@ class EmbeddedSource:
     def _named(self, stored: Profile) -> Profile:
         """What of a stored profile the settings still name."""
         columns = self._columns
+        if columns.user_data and not (stored.custom_data or stored.facts or stored.ids):  # most
+            return stored
         user_data = stored.user_data if columns.user_data else {}
         custom_data = {name: value for name, value in stored.custom_data.items() if name in columns.custom_data}
         facts = {name: value for name, value in stored.facts.items() if name in columns.facts}

@@ -4,7 +4,8 @@ For each hash a code for its key, its length, its digest: 32 bytes a hash where 
 nothing that Meta matches people by can get into the file in plain text by mistake.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -35,6 +36,7 @@ LONGEST: Final = 64 << 10  # bytes; ten values of every key, each with its spell
 NAMES: Final = {code: name for name, code in CODES.items()}
 SHA256: Final = 32  # bytes of a digest, which are those of nearly all
 STRIDE: Final = 2 + SHA256
+LAYOUTS: Final = 256  # which keys customers have, and how many hashes of each: these come again and again
 
 
 def pack(user_data: Mapping[str, tuple[str, ...]]) -> bytes:
@@ -52,24 +54,32 @@ def unpack(packed: bytes) -> dict[str, tuple[str, ...]]:
 
     Raises `ValueError` for what nobody can have stored.
     """
+    codes, lengths = packed[::STRIDE], packed[1::STRIDE]
+    if len(packed) == STRIDE * len(codes) <= LONGEST and lengths.count(SHA256) == len(codes):  # nearly all customers
+        digits = packed.hex()
+        return {name: tuple([digits[place] for place in places]) for name, places in _places(codes).items()}
     if len(packed) > LONGEST:
         raise ValueError("a customer has more hashes than anybody can have")
     user_data: dict[str, tuple[str, ...]] = {}
     for code, value in _digests(packed):
         if name := NAMES.get(code):
-            user_data[name] = (*user_data[name], value) if name in user_data else (value,)
+            user_data[name] = (*user_data.get(name, ()), value)
     return user_data
 
 
-def _digests(packed: bytes) -> Iterable[tuple[int, str]]:
+@lru_cache(LAYOUTS)
+def _places(codes: bytes) -> Mapping[str, tuple[slice, ...]]:
+    """Where the digests of each key stand in the hex text."""
+    places: dict[str, tuple[slice, ...]] = {}
+    for position, code in enumerate(codes):
+        if name := NAMES.get(code):
+            end = 2 * STRIDE * (position + 1)
+            places[name] = (*places.get(name, ()), slice(end - 2 * SHA256, end))
+    return places
+
+
+def _digests(packed: bytes) -> Iterator[tuple[int, str]]:
     """Each digest with its code."""
-    codes, lengths, digits = packed[::STRIDE], packed[1::STRIDE], packed.hex()
-    if len(packed) == STRIDE * len(codes) and lengths == bytes((SHA256,)) * len(codes):  # nearly all customers
-        return zip(codes, [digits[at + 4 : at + 2 * STRIDE] for at in range(0, len(digits), 2 * STRIDE)], strict=True)
-    return _digests_of_any_length(packed)
-
-
-def _digests_of_any_length(packed: bytes) -> Iterator[tuple[int, str]]:
     position = 0
     while position + 2 <= len(packed):
         code, length = packed[position], packed[position + 1]
@@ -87,6 +97,8 @@ def pack_plain(profile: Profile) -> bytes | None:
 
 def unpack_profile(packed: bytes, plain: bytes | None) -> Profile:
     """The profile of both columns."""
-    readable = orjson.loads(plain) if plain else {}
+    if not plain:  # most
+        return Profile(unpack(packed))
+    readable = orjson.loads(plain)
     custom_data, facts, ids = (readable.get(name, {}) for name in ("custom_data", "profile", "ids"))
     return Profile(unpack(packed), custom_data, facts, ids=ids)
