@@ -125,7 +125,7 @@ async def test_whoever_waits_for_a_back_that_goes_hears_of_it_at_once():
     told = []
     behind = Behind(lambda: told.append("gone"))
     await behind.connect(ours)
-    asked = asyncio.create_task(behind.append([]))
+    asked = behind.append([])
     await asyncio.sleep(0)
     theirs.close()
     with pytest.raises(OSError, match="gone"):

@@ -111,8 +111,7 @@ class Desk:
             for number, _ in batch:
                 self.link.send(Kind.FAILED, number, str(error))
             return
-        for number, items in batch:
-            self.link.send(Kind.DONE, number, tuple(next(appended) for _ in items))
+        self.link.send(Kind.KEPT, [(number, [next(appended) for _ in items]) for number, items in batch])
 
     async def _follow(self, number: int, browser: str, pixels: Sequence[str], answer: str, is_held: bool) -> None:
         said = Said(browser, pixels, Answer(answer), is_held)

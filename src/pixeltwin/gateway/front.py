@@ -91,10 +91,9 @@ class Behind:
         """As `tell`, for one that the back makes when somebody looks at it."""
         self._hand_on(Kind.ENTRY, entry)
 
-    async def append(self, items: Sequence[NewItem]) -> list[Appended]:
-        """As an outbox does. Raises `OSError`, also when the back has gone."""
-        appended = await self._ask(Kind.KEEP, items)
-        return [Appended(one) for one in appended]
+    def append(self, items: Sequence[NewItem]) -> asyncio.Future[list[Appended]]:
+        """As an outbox does; without a task, as this is done for every hit. Raises `OSError` when the back has gone."""
+        return self._ask(Kind.KEEP, items)
 
     async def follow(self, said: Said | None) -> int:
         """As `Consents` do."""
@@ -114,16 +113,13 @@ class Behind:
         self._tell_counts()
         self._link.close()
 
-    async def _ask(self, kind: Kind, *what: Any) -> Any:
+    def _ask(self, kind: Kind, *what: Any) -> asyncio.Future[Any]:
         if not self._link.is_open:
             raise ConnectionError("the process behind this front has gone")
         number = next(self._numbers)
         future = self._asked[number] = asyncio.get_running_loop().create_future()
         self._link.send(kind, number, *what)
-        try:
-            return await future
-        finally:
-            del self._asked[number]
+        return future
 
     def _hand_on(self, kind: Kind, packed: Sequence[Any]) -> None:
         if self._link.backlog > MOST_BACKLOG:
@@ -134,6 +130,9 @@ class Behind:
     def _hear(self, messages: list[Message]) -> None:
         for message in messages:
             match message:
+                case [Kind.KEPT, kept]:
+                    for number, appended in kept:
+                        self._answered(number, [Appended(one) for one in appended])
                 case [Kind.DONE, number, result]:
                     self._answered(number, result)
                 case [Kind.FAILED, number, why]:
@@ -144,8 +143,8 @@ class Behind:
                     self._configs.put_nowait(())
 
     def _answered(self, number: int, result: Any) -> None:
-        future = self._asked.get(number)
-        if future is None or future.done():
+        future = self._asked.pop(number)
+        if future.done():
             return  # nobody waits any more
         if isinstance(result, OSError):
             future.set_exception(result)

@@ -22,7 +22,8 @@ class Kind(IntEnum):
     """What a message says; it is its first element.
 
     The front says KEEP (number, items), FOLLOW (number, answer), RECORD (record), ENTRY (entry), COUNTS (increments),
-    SERVING; the back says DONE (number, result), FAILED (number, why), CONFIG (text, folder), STOP.
+    SERVING; the back says KEPT (for each number what became of its items), DONE (number, result), FAILED (number, why),
+    CONFIG (text, folder), STOP.
     """
 
     KEEP = 0
@@ -35,6 +36,7 @@ class Kind(IntEnum):
     CONFIG = 7
     STOP = 8
     ENTRY = 9
+    KEPT = 10
 
 
 type Message = Sequence[Any]
