@@ -4,6 +4,7 @@ Its event is the last of its JSON, so that it can be cut out of it: what nobody 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import orjson
