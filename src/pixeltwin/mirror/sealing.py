@@ -102,7 +102,8 @@ def _admitted(known: Known, policy: Policy) -> tuple[Known, list[str]]:
 def _joined(draft: Draft, known: Known, policy: Policy) -> tuple[ServerEvent, dict[str, str]]:
     """The event with what the sources know, and which source added what. What an event is worth, its verifier says."""
     pixel = policy.pixels.get(draft.pixel_id)
-    event, origins = draft.event, dict[str, str]()
+    event = draft.event
+    origins: dict[str, str] = {}
     for name in dict.fromkeys((draft.verifier, *(pixel.enrich if pixel else ()))):
         if profile := known.get(name):
             event, fields = _with(event, profile, overrides=name == draft.verifier)

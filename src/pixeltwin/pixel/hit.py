@@ -79,7 +79,8 @@ class PixelHit:
 
     def shown(self) -> Parameters:
         """The parameters as a person may see them: matching data that is no hash stays out of sight."""
-        return tuple((name, _hide(value) if name.startswith(MATCHING) else value) for name, value in self.parameters)
+        shown = [(pair[0], _hide(pair[1])) if pair[0].startswith(MATCHING) else pair for pair in self.parameters]
+        return tuple(shown)
 
     @property
     def pixel_id(self) -> str:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network
+from typing import Final
 
 type Network = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)  # frozen by its types alone, like a hit
 class HitRequest:
     """What a browser asked for.
 
@@ -18,15 +19,15 @@ class HitRequest:
     `first_party`: the browser asked a host of the site's owner, so that cookies set in the answer are kept.
     """
 
-    method: str
-    host: str
-    path: str
-    query: bytes
-    headers: Mapping[str, str]
-    body: bytes
-    peer: str
-    received_at: float
-    first_party: bool = True
+    method: Final[str]
+    host: Final[str]
+    path: Final[str]
+    query: Final[bytes]
+    headers: Final[Mapping[str, str]]
+    body: Final[bytes]
+    peer: Final[str]
+    received_at: Final[float]
+    first_party: Final[bool] = True
 
     def header(self, name: str) -> str:
         """The header's value, empty when it is missing."""
