@@ -9,8 +9,10 @@ query with 15 headers of a browser, each with an id, a page, a browser and an ad
 of one of 100,000 customers.
 
 The lanes are measured while Meta is away, so that twins wait in the outbox, but for the rows that say `delivered`:
-those are charged until Meta has everything. What an enrichment adds is between two of those: the cookie is verified,
-and ten fields of its customer are joined, hashed by the embedded store long before, or as they come from PostgreSQL.
+those are charged until Meta has everything. What an enrichment adds is between two of those, window by window: the
+cookie is verified, and ten fields of its customer are joined, hashed by the embedded store long before, or as they come
+from PostgreSQL. Each hit is another customer's, but for `visits`: there everybody comes back seven times, each time
+some two seconds later, and PostgreSQL has the cache that it has by default.
 
 CPU a hit is that of all of the server's processes, PostgreSQL's own not among them. The ratios are of it, as others may
 use the cores too: how many hits are answered in the CPU time of one of bare mitmdump's, or uvicorn's. `--backlog` adds
@@ -51,6 +53,9 @@ SERVER, LOAD = "0", "1"  # cores
 TICKS: Final = os.sysconf("SC_CLK_TCK")
 NOBODY: Final = "http://127.0.0.1:9"
 KEEP_ALIVE: Final = "keep-alive"
+HOP: Final = 7919  # from one hit's cookie to the next one's in the file, see `hits.lua`
+VISIT: Final = 8  # hits of a visitor
+VISITORS: Final = 4096  # who come in turn
 BARE, CEILING = "bare mitmdump", "uvicorn hello-world"
 PATIENCE: Final = 60.0  # seconds for Meta to get the rest
 
@@ -107,10 +112,14 @@ async def meta(port: int) -> None:
 
 @dataclass(frozen=True)
 class Around:
-    """What is around the servers: Meta's address, the shop's signed cookies and its customers, by kind of source."""
+    """What is around the servers: Meta's address, the shop's signed cookies and its customers, by kind of source.
+
+    The cookies are those of single hits, and of visits.
+    """
 
     graph: str
     cookies: Path
+    visits: Path
     sources: Mapping[str, str]
 
 
@@ -121,13 +130,14 @@ type Command = Callable[[Path, int, Around], Sequence[str | Path]]
 class Subject:
     """A server to measure. `command` makes its files in the folder and answers its command line.
 
-    `source` is the kind of source that it asks about customers.
+    `source` is the kind of source that it asks about customers, `visits` how these come.
     """
 
     name: str
     command: Command
     delivers: bool = False
     source: str = ""
+    visits: bool = False
 
 
 def pixeltwin(
@@ -188,6 +198,8 @@ def collector(folder: Path, port: int, around: Around) -> Sequence[str | Path]:
 
 
 FAST: Final = "fast, 1 rule"
+DELIVERED: Final = f"{FAST}, delivered"
+CACHED: Final = "PostgreSQL, visits"
 SUBJECTS: Final = (
     Subject(BARE, mitmdump),
     Subject(CEILING, uvicorn),
@@ -198,10 +210,10 @@ SUBJECTS: Final = (
     Subject(FAST, pixeltwin(rules=ONE_RULE)),
     Subject("fast, 100 rules", pixeltwin(rules=ONE_RULE + OTHER_RULES)),
     Subject("fast, 1 rule, relayed later", pixeltwin(rules=ONE_RULE, relay="background")),
-    Subject("fast, 1 rule, delivered", pixeltwin(rules=ONE_RULE, delivers=True), delivers=True),
+    Subject(DELIVERED, pixeltwin(rules=ONE_RULE, delivers=True), delivers=True),
     *(
-        Subject(f"fast, {kind}, delivered", pixeltwin(rules=ONE_RULE, source=kind, delivers=True), True, kind)
-        for kind in ("embedded", "PostgreSQL")
+        Subject(f"fast, {kind}", pixeltwin(rules=ONE_RULE, source=kind, delivers=True), True, kind, kind == CACHED)
+        for kind in ("embedded", "PostgreSQL", CACHED)
     ),
     Subject("express and Meta's Node SDK", collector, delivers=True),
 )
@@ -223,11 +235,12 @@ class Window:
 
 @dataclass
 class Running:
-    """A subject that runs."""
+    """A subject that runs, and the hits that it has had."""
 
     subject: Subject
     port: int
     process: Process
+    hits: int = 0
     windows: dict[tuple[int, str], list[Window]] = field(default_factory=dict)
 
 
@@ -263,11 +276,11 @@ def wait_until_delivered(graph: str) -> None:
 
 
 def loaded(
-    port: int, connections: int, connection: str, seconds: float, around: Around
+    port: int, connections: int, connection: str, seconds: float, cookies: Path, before: int
 ) -> tuple[int, float, float, float, int]:
     """Hits that were answered, seconds, p50 and p99 in ms, and answers that were none."""
     command = ["taskset", "-c", LOAD, "wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "10s"]
-    command += ["-s", str(HERE / "hits.lua"), f"http://127.0.0.1:{port}", "--", connection, str(around.cookies)]
+    command += ["-s", str(HERE / "hits.lua"), f"http://127.0.0.1:{port}", "--", connection, str(cookies), str(before)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     hits, micros, p50, p99, errors = map(int, re.search(r"RESULT (.*)", said)[1].split())
     return hits, micros / 1e6, p50 / 1e3, p99 / 1e3, errors
@@ -275,30 +288,44 @@ def loaded(
 
 def measure(running: Running, connections: int, connection: str, seconds: float, around: Around) -> Window:
     before = cpu_seconds(running.process)
-    hits, took, p50, p99, errors = loaded(running.port, connections, connection, seconds, around)
+    cookies = around.visits if running.subject.visits else around.cookies
+    hits, took, p50, p99, errors = loaded(running.port, connections, connection, seconds, cookies, running.hits)
+    running.hits += hits
     if running.subject.delivers:
         wait_until_delivered(around.graph)
     cpu = (cpu_seconds(running.process) - before) / max(1, hits) * 1e6
     return Window(hits / took, p50, p99, cpu, rss_mib(running.process), errors)
 
 
-def in_postgres(dsn: str) -> str:
-    """A source with the customers in a table; the DSN is an environment variable's, as a secret's has to be."""
+def in_postgres(dsn: str) -> Mapping[str, str]:
+    """Sources with the customers in a table; the DSN is an environment variable's, as a secret's has to be."""
     os.environ["CRM_DSN"] = dsn
     asyncio.run(fill_table(dsn, "customers", dict(customers(CUSTOMERS))))
-    return f'{{ kind: sql, key: customer_id, url: "${{CRM_DSN}}", query: "{QUERY}", cache: null }}'
+    options = f'kind: sql, key: customer_id, url: "${{CRM_DSN}}", query: "{QUERY}"'
+    return {"PostgreSQL": f"{{ {options}, cache: null }}", CACHED: f"{{ {options} }}"}
 
 
 def surroundings(graph: str, subjects: Sequence[Subject], stack: ExitStack) -> Around:
     """What the subjects need around them."""
     folder, kinds = Path(stack.enter_context(tempfile.TemporaryDirectory())), {it.source for it in subjects}
-    (folder / "cookies").write_text("\n".join(signed_cookie(f"cust-{number}", KEY) for number in range(CUSTOMERS)))
-    sources = {}
+    cookies = [signed_cookie(f"cust-{number}", KEY) for number in range(CUSTOMERS)]
+    (folder / "cookies").write_text("\n".join(cookies))
+    (folder / "visits").write_text("\n".join(in_visits(cookies)))
+    sources: dict[str, str] = {}
     if "embedded" in kinds:
         sources["embedded"] = f"{{ kind: embedded, key: customer_id, path: {store(folder)} }}"
-    if "PostgreSQL" in kinds:
-        sources["PostgreSQL"] = in_postgres(stack.enter_context(postgres()))
-    return Around(graph, folder / "cookies", sources)
+    if kinds & {"PostgreSQL", CACHED}:
+        sources |= in_postgres(stack.enter_context(postgres()))
+    return Around(graph, folder / "cookies", folder / "visits", sources)
+
+
+def in_visits(cookies: Sequence[str]) -> Sequence[str]:
+    """The same cookies so that hits that take them in hops are those of visits."""
+    placed = list(cookies)
+    for hit in range(len(cookies)):
+        turn, visitor = divmod(hit, VISITORS)
+        placed[hit * HOP % len(cookies)] = cookies[turn // VISIT * VISITORS + visitor]
+    return placed
 
 
 @contextmanager
@@ -322,7 +349,7 @@ def start(subject: Subject, around: Around, stack: ExitStack) -> Running | None:
     pinned = ("taskset", "-c", SERVER, *command)
     env = {"PYTHONDONTWRITEBYTECODE": "", "UID_KEY": KEY}  # without bytecode mitmproxy starts a second and a half later
     process = stack.enter_context(started(*pinned, log=folder / "log", port=port, env=env))
-    loaded(port, 32, KEEP_ALIVE, 1, around)  # warm
+    loaded(port, 32, KEEP_ALIVE, 1, around.cookies, 0)  # warm
     return Running(subject, port, process)
 
 
@@ -342,6 +369,16 @@ def shown(all_running: Sequence[Running]) -> None:
             figures = [f"{it.rate:.0f}", *ratios, f"{it.p50:.1f}", f"{it.p99:.1f}"]
             figures += [f"{it.cpu:.0f}", f"{it.rss:.0f}", f"{it.errors:.0f}"]
             print(f"{running.subject.name:30}" + "".join(f"{figure:>11}" for figure in figures))
+
+
+def shown_enrichments(all_running: Sequence[Running]) -> None:
+    """What each source adds to the CPU of delivering, as the median of its windows and those just before."""
+    plain = next((it for it in all_running if it.subject.name == DELIVERED), None)
+    for running in all_running if plain else ():
+        if running.subject.source:
+            pairs = zip(running.windows[LOADS[0]], plain.windows[LOADS[0]], strict=True)
+            more = statistics.median(joined.cpu / alone.cpu for joined, alone in pairs) - 1
+            print(f"{running.subject.name}: {more:+.0%} of the CPU of {DELIVERED}")
 
 
 def median(running: Running, load: tuple[int, str]) -> Window:
@@ -375,6 +412,7 @@ def main() -> None:
                     if load == LOADS[0] or it.subject.name in EVERYWHERE:
                         it.windows.setdefault(load, []).append(measure(it, *load, seconds, around))
         shown(running)
+        shown_enrichments(running)
     print(f"\nmedians of {windows} windows of {seconds:.0f} s; load of the machine {os.getloadavg()[1]:.1f}")
 
 

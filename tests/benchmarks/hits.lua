@@ -1,6 +1,6 @@
--- Hits as the pixel sends them, each with an id of its own. wrk … -- connection [cookies]
+-- Hits as the pixel sends them, each with an id of its own. wrk … -- connection [cookies [before]]
 -- `connection`: what the Connection header says: keep-alive or close. `cookies`: a file of customers' cookies, of which
--- each hit has another.
+-- each hit has another. `before`: how many hits there were already, of which this goes on.
 
 local began, run = os.time() * 1000, tostring(os.time()) .. tostring({}):sub(-6)
 local count, connection, cookies = 0, "keep-alive", { "session=4f1c9a7e2b" }
@@ -36,6 +36,7 @@ function init(args)
       cookies[#cookies + 1] = line
     end
   end
+  count = tonumber(args[3] or 0)
   headers = " HTTP/1.1" .. table.concat(headers, "\r\n") .. (args[1] or connection)
 end
 
