@@ -58,6 +58,7 @@ VISIT: Final = 8  # hits of a visitor
 VISITORS: Final = 4096  # who come in turn
 BARE, CEILING = "bare mitmdump", "uvicorn hello-world"
 PATIENCE: Final = 60.0  # seconds for Meta to get the rest
+IDLE_SECONDS: Final = 0.3
 
 CONFIG: Final = """
 server: {{ listen: "127.0.0.1:{port}", public_hosts: [px.shop.example], trusted_proxies: [127.0.0.1/32] }}
@@ -275,6 +276,16 @@ def wait_until_delivered(graph: str) -> None:
         time.sleep(1.0)
 
 
+def wait_until_idle(process: Process) -> None:
+    """Return when the process has done what it had to do for its hits: else it would disturb the next one's window."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        before = cpu_seconds(process)
+        time.sleep(IDLE_SECONDS)
+        if cpu_seconds(process) - before <= IDLE_SECONDS / 10:
+            return
+
+
 def loaded(
     port: int, connections: int, connection: str, seconds: float, cookies: Path, before: int
 ) -> tuple[int, float, float, float, int]:
@@ -293,6 +304,7 @@ def measure(running: Running, connections: int, connection: str, seconds: float,
     running.hits += hits
     if running.subject.delivers:
         wait_until_delivered(around.graph)
+    wait_until_idle(running.process)
     cpu = (cpu_seconds(running.process) - before) / max(1, hits) * 1e6
     return Window(hits / took, p50, p99, cpu, rss_mib(running.process), errors)
 
