@@ -163,5 +163,17 @@ async def drained(oracle: Oracle, meta: OracleMeta, seconds: float = 60.0) -> No
                 await asyncio.sleep(0.05)
 
 
+async def emptied(url: str, schema: str, *, base: Path, seconds: float) -> None:
+    """Until nothing waits, or for so long: of many events that Meta refuses some have several tries before them."""
+    outbox = await postgres.open_outbox(postgres.Settings(kind="postgres", url=url, schema=schema), base=base)
+    try:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while await outbox.waiting(limit=1):  # noqa: ASYNC110 an end rings no bell
+                    await asyncio.sleep(0.5)
+    finally:
+        await outbox.close()
+
+
 def tell_let_go(oracle: Oracle, verdict: Verdict) -> None:
     tell("let go, and counted", share=f"{verdict.share_let_go:.2%}", **Counter(oracle.let_go.values()))

@@ -15,6 +15,7 @@ from tests.reliability.killing import (
     MOST_LET_GO,
     Node,
     drained,
+    emptied,
     judge_shared,
     share_database,
     tell_let_go,
@@ -49,6 +50,7 @@ async def test_no_answered_hit_is_lost_when_either_of_two_nodes_is_killed_again_
                 async with node.visitors.browsing(node.port, number=1):
                     await node.visitors.answers()
             await drained(oracle, meta, 120.0)
+            await emptied(url, schema, base=tmp_path, seconds=rounds(60.0, 1200.0))
             for child in children:
                 child.signal(signal.SIGTERM)
             assert [await child.ended for child in children] == [0, 0]

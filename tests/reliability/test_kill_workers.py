@@ -17,6 +17,7 @@ from tests.reliability.killing import (
     Node,
     Sender,
     drained,
+    emptied,
     judge_shared,
     share_database,
     tell_let_go,
@@ -57,6 +58,7 @@ async def test_no_answered_hit_is_lost_however_often_the_workers_behind_the_gate
             for gateway in gateways:
                 gateway.hear()
             await drained(oracle, meta, 120.0)
+            await emptied(url, schema, base=tmp_path, seconds=rounds(60.0, 1200.0))
             for child in (*fronts, *backs):
                 child.signal(signal.SIGTERM)
             assert [await child.ended for child in (*fronts, *backs)] == [0, 0, 0, 0]
