@@ -8,11 +8,11 @@ by window: the figures are medians, the ratios are of the same minutes. A hit is
 query with 15 headers of a browser, each with an id, a page, a browser and an address of its own, and the signed cookie
 of one of 100,000 customers.
 
-The lanes are measured while Meta is away, so that twins wait in the outbox, but for the rows that say `delivered`:
-those are charged until Meta has everything. What an enrichment adds is between two of those, window by window: the
-cookie is verified, and ten fields of its customer are joined, hashed by the embedded store long before, or as they come
-from PostgreSQL. Each hit is another customer's, but for `visits`: there everybody comes back seven times, each time
-some two seconds later, and PostgreSQL has the cache that it has by default.
+The lanes are measured while Meta is away, so that twins wait in the outbox, but for `delivered`, the rows with
+customers and the last: those are charged until Meta has everything. What an enrichment adds is between `delivered` and
+a row with customers, window by window: the cookie is verified, and ten fields of its customer are joined, hashed by the
+embedded store long before, or as they come from PostgreSQL. Each hit is another customer's, but for `visits`: there
+everybody comes back seven times, each time some two seconds later, and PostgreSQL has the cache that it has by default.
 
 CPU a hit is that of all of the server's processes, PostgreSQL's own not among them. The ratios are of it, as others may
 use the cores too: how many hits are answered in the CPU time of one of bare mitmdump's, or uvicorn's. `--backlog` adds

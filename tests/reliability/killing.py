@@ -4,8 +4,8 @@ import asyncio
 import random
 import signal
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -18,6 +18,7 @@ from tests.reliability.nursery import Child, Kind, Nursery
 from tests.reliability.oracle import Hit, Oracle, Verdict
 from tests.reliability.visitors import Visitors
 
+from pixeltwin.delivery.outbox import Outbox
 from pixeltwin.outboxes import postgres
 
 ANYWHERE: Final = "anywhere"
@@ -143,13 +144,20 @@ def share_database(mortal: Mortal, url: str, schema: str) -> None:
     mortal.config.write_text(text.replace(SQLITE, shared))
 
 
-async def judge_shared(oracle: Oracle, url: str, schema: str, *, base: Path) -> Verdict:
-    """After the end: nothing may wait any more."""
+@asynccontextmanager
+async def shared_outbox(url: str, schema: str, base: Path) -> AsyncIterator[Outbox]:
+    """The nodes' outbox, as one more of them."""
     outbox = await postgres.open_outbox(postgres.Settings(kind="postgres", url=url, schema=schema), base=base)
     try:
-        return await oracle.judge(outbox, drained=True)
+        yield outbox
     finally:
         await outbox.close()
+
+
+async def judge_shared(oracle: Oracle, url: str, schema: str, *, base: Path) -> Verdict:
+    """After the end: nothing may wait any more."""
+    async with shared_outbox(url, schema, base) as outbox:
+        return await oracle.judge(outbox, drained=True)
 
 
 async def drained(oracle: Oracle, meta: OracleMeta, seconds: float = 60.0) -> None:
@@ -165,14 +173,11 @@ async def drained(oracle: Oracle, meta: OracleMeta, seconds: float = 60.0) -> No
 
 async def emptied(url: str, schema: str, *, base: Path, seconds: float) -> None:
     """Until nothing waits, or for so long: of many events that Meta refuses some have several tries before them."""
-    outbox = await postgres.open_outbox(postgres.Settings(kind="postgres", url=url, schema=schema), base=base)
-    try:
+    async with shared_outbox(url, schema, base) as outbox:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while await outbox.waiting(limit=1):  # noqa: ASYNC110 an end rings no bell
                     await asyncio.sleep(0.5)
-    finally:
-        await outbox.close()
 
 
 def tell_let_go(oracle: Oracle, verdict: Verdict) -> None:

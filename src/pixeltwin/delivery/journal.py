@@ -138,13 +138,12 @@ class Journal:
         found = self._records.get(record_id)
         if found is None:
             return
-        changes = (*found.changes, change) if isinstance(found, Changed) else (change,)
-        if isinstance(found, Record) or self._followers or len(changes) > MOST_CHANGES:
-            record = found if isinstance(found, Record) else found.record()
-            self._records[record_id] = made = replace(record, **change(record))
+        unmade, waiting = found if isinstance(found, Changed) else (found, ())
+        if isinstance(unmade, Record) or self._followers or len(waiting) == MOST_CHANGES:
+            self._records[record_id] = made = changed(_made(found), [change])
             self._tell(made)
         else:
-            self._records[record_id] = Changed(found.unmade if isinstance(found, Changed) else found, changes)
+            self._records[record_id] = Changed(unmade, (*waiting, change))
 
     def forget(self, is_about: Callable[[Record], bool]) -> int:
         """Empty the records that are about somebody, on open pages as well; answers how many."""
@@ -155,9 +154,9 @@ class Journal:
 
     def get(self, record_id: str) -> Record | None:
         found = self._records.get(record_id)
-        if found is None or isinstance(found, Record):
-            return found
-        self._records[record_id] = made = found.record()
+        if found is None:
+            return None
+        self._records[record_id] = made = _made(found)
         return made
 
     def latest(self, limit: int = 100) -> list[Record]:
@@ -185,3 +184,7 @@ class Journal:
             if queue.full():
                 queue.get_nowait()
             queue.put_nowait(record)
+
+
+def _made(found: Record | Unmade) -> Record:
+    return found if isinstance(found, Record) else found.record()

@@ -7,16 +7,14 @@ wants as they are stay readable, as far as the settings name them.
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from pixeltwin.enrich.guarded import Guarded
 from pixeltwin.enrich.plain import plain_values
 from pixeltwin.enrich.profiles import EVERY_KEY
-from pixeltwin.enrich.source import CacheSettings, Columns, Profile, SourceSettings
+from pixeltwin.enrich.source import NOTHING, CacheSettings, Columns, Profile, SourceSettings
 from pixeltwin.sources.embedded.customer import Customer, profile_of_customer
 from pixeltwin.sources.embedded.store import Store
-
-NONE: Final[Mapping[str, Any]] = {}
 
 
 class Settings(SourceSettings):
@@ -46,8 +44,8 @@ class EmbeddedSource:
         self,
         key: str,
         user_data: Mapping[str, Any],
-        custom_data: Mapping[str, Any] = NONE,
-        facts: Mapping[str, Any] = NONE,
+        custom_data: Mapping[str, Any] = NOTHING,
+        facts: Mapping[str, Any] = NOTHING,
     ) -> list[str]:
         """Store one customer, as `put_all` does."""
         return await self.put_all([Customer(key, user_data, custom_data, facts)])
