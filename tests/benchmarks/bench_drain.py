@@ -96,7 +96,7 @@ def twins_of(config: Config, count: int, first: int = 0) -> Iterator[NewItem]:
     admitted = admit(request(query, received_at=time.time()), policy_of(config), record_id="", random_below=lambda _: 1)
     (draft,) = admitted.drafts
     for number in range(first, first + count):
-        event = draft.event.model_copy(update={"event_id": f"o-{number}"})
+        event = {**draft.event, "event_id": f"o-{number}"}
         keys = {"customers": f"cust-{number * 97 % CUSTOMERS}"} if config.sources else {}
         yield twin_item(draft._replace(event=event, keys=keys))
 

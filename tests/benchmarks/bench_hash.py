@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+import orjson
 from tests import builder
 from tests.people import people
 
@@ -108,7 +109,7 @@ def asked() -> dict[str, Any]:
 def seal(person: Person, default_country: str | None) -> bytes:
     user_data = {key: found for key, value in person.items() if (found := hashes(key, value, default_country))}
     event = ServerEvent.model_validate({**EVENT, "event_source_url": URL, "user_data": user_data})
-    return event.as_bytes()
+    return orjson.dumps(event.as_json())
 
 
 def ours(complete_phones: bool) -> None:

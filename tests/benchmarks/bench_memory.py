@@ -19,7 +19,7 @@ from typing import Any, Final
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.event import EventJson, ServerEvent
 from pixeltwin.enrich.memory import Memory, enriched, keys_of, to_remember, together
 from pixeltwin.memories import memory, sqlite
 
@@ -31,7 +31,7 @@ KEYS: Final = ("em", "ph", "fn", "ln", "ct", "st", "zp", "external_id")
 UA: Final = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
 
-def event(number: int, *, city: str = "", anonymous: bool = False, order: bool = False) -> ServerEvent:
+def event(number: int, *, city: str = "", anonymous: bool = False, order: bool = False) -> EventJson:
     device = {"fbp": f"fb.1.1795461790000.{number}", "client_ip_address": "203.0.113.9", "client_user_agent": UA}
     person: dict[str, Any] = {} if anonymous else {key: [_hash(f"{key}{number}")] for key in KEYS}
     if city:
@@ -45,14 +45,14 @@ def event(number: int, *, city: str = "", anonymous: bool = False, order: bool =
             "user_data": {**device, **person},
             "custom_data": {"order_id": str(number)} if order else None,
         }
-    )
+    ).as_json()
 
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def lease(store: Memory, events: list[ServerEvent]) -> tuple[float, float]:
+async def lease(store: Memory, events: list[EventJson]) -> tuple[float, float]:
     """Seconds of CPU for what a lease recalls and for what it remembers, everything around the engine included."""
     began = time.process_time()
     keys = [keys_of(PIXEL, one, posted=False) for one in events]
@@ -71,7 +71,7 @@ async def fill(store: Memory, entries: int) -> None:
         await store.remember(together(people), DAYS)
 
 
-def leases(entries: int) -> Iterator[tuple[str, list[list[ServerEvent]]]]:
+def leases(entries: int) -> Iterator[tuple[str, list[list[EventJson]]]]:
     people = entries // 2
     some = [[(turn * 7919 + place * 97) % people for place in range(LEASE)] for turn in range(ROUNDS)]
     new = [range(people + turn * LEASE, people + (turn + 1) * LEASE) for turn in range(ROUNDS)]

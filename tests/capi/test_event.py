@@ -1,12 +1,11 @@
-"""An event as Meta gets it: one text, however it is printed."""
-
-import json
+"""An event as Meta gets it: what it lacks is not sent, and what is no event is refused."""
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixeltwin.capi.event import Content, CustomData, ServerEvent, UserData
+from pixeltwin.capi.event import Content, CustomData, ServerEvent, UserData, check
 
 HASH = "a" * 64
 TEXT = st.text(max_size=20)
@@ -27,15 +26,17 @@ def event(**fields) -> ServerEvent:
     own=PROPERTIES,
     before=st.none() | PROPERTIES,
 )
-def test_the_bytes_say_what_the_values_say(name, value, own, before):
+def test_an_event_s_json_is_that_of_the_same_event(name, value, own, before):
     contents = (Content(id=name, quantity=1, item_price=value),)
     properties = CustomData.model_validate({"value": value, "contents": contents, **own})
     made = event(event_name=name, custom_data=properties, original_event_data=before, data_processing_options=())
-    assert orjson.loads(made.as_bytes()) == made.as_json()
+    sent = orjson.loads(orjson.dumps(made.as_json()))
+    assert ServerEvent.model_validate(sent).as_json() == sent == made.as_json()
+    check(sent)
 
 
 def test_what_is_none_is_not_sent_and_what_is_empty_is():
-    sent = json.loads(event(data_processing_options=(), custom_data=CustomData(value=0.0)).as_bytes())
+    sent = event(data_processing_options=(), custom_data=CustomData(value=0.0)).as_json()
     assert sent == {
         "event_name": "Lead",
         "event_time": 1,
@@ -49,5 +50,20 @@ def test_what_is_none_is_not_sent_and_what_is_empty_is():
 
 def test_an_empty_custom_data_is_not_sent_and_one_that_somebody_names_so_is():
     before = {"custom_data": {}}
-    sent = json.loads(event(custom_data=CustomData(value=None), original_event_data=before).as_bytes())
+    sent = event(custom_data=CustomData(value=None), original_event_data=before).as_json()
     assert ("custom_data" in sent, sent["original_event_data"]) == (False, before)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"user_data": {"em": ["jane@mail.example"]}},
+        {"user_data": {"email": [HASH]}},
+        {"event_time": "yesterday"},
+        {"action_source": "somewhere"},
+        {"more": 1},
+    ],
+)
+def test_what_is_no_event_is_refused(wrong):
+    with pytest.raises(ValueError, match="ServerEvent"):
+        check({**event().as_json(), **wrong})

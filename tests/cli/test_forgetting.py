@@ -8,7 +8,7 @@ from tests.factories import NOW, PIXEL
 from tests.outboxes.engines import server
 from typer.testing import CliRunner
 
-from pixeltwin.capi.event import ServerEvent, UserData
+from pixeltwin.capi.event import EventJson, ServerEvent, UserData
 from pixeltwin.cli import app, forgetting
 from pixeltwin.config import load_config
 from pixeltwin.enrich.memory import browser_key, to_remember
@@ -48,7 +48,7 @@ async def _fill(folder: Path) -> None:
     memory = await sqlite.open_memory(sqlite.Settings(kind="sqlite", path="identities.db"), base=folder)
     for fbp, hashes in ((FBP, {"em": (EM,), "ct": (NEWYORK,)}), (f"{FBP}2", {"em": ("a" * 64,), "ct": (NEWYORK,)})):
         user_data = UserData(fbp=fbp, **hashes)
-        event = ServerEvent(event_name="Lead", event_time=int(NOW), event_id="1", user_data=user_data)
+        event = ServerEvent(event_name="Lead", event_time=int(NOW), event_id="1", user_data=user_data).as_json()
         await memory.remember(to_remember(PIXEL, event, event), 3600.0)
     await memory.close()
 
@@ -111,5 +111,5 @@ def test_in_a_database_without_a_gateway_what_another_node_is_sending_is_told(co
 WHOSE = {"order-1": "cust-1", "order-2": "cust-2"}
 
 
-def lead(event_id: str) -> ServerEvent:
-    return ServerEvent(event_name="Lead", event_time=int(NOW), event_id=event_id, user_data=UserData())
+def lead(event_id: str) -> EventJson:
+    return ServerEvent(event_name="Lead", event_time=int(NOW), event_id=event_id, user_data=UserData()).as_json()

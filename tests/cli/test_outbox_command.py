@@ -81,7 +81,7 @@ def within[T](config: Path, work: Callable[[Outbox], Awaitable[T]]) -> T:
 
 def twin(event_id: str, pixel_id: str = PIXEL, name: str = "Purchase", **more: Any) -> NewItem:
     event = ServerEvent(event_name=name, event_time=int(time.time()), event_id=event_id, user_data=UserData(em=(EM,)))
-    draft = Draft(pixel_id=pixel_id, event=event, keys={"crm": "canary"}, rules=("purchases",))
+    draft = Draft(pixel_id=pixel_id, event=event.as_json(), keys={"crm": "canary"}, rules=("purchases",))
     return NewItem(destination=API, pixel_id=pixel_id, key=event_id.encode(), payload=draft.as_bytes(), **more)
 
 

@@ -255,7 +255,7 @@ async def test_two_pixels_never_see_each_other(memory: Memory) -> None:
             "user_data": {"fbp": "fb.1.1795461790000.1", "external_id": [sha256("73")], "em": [sha256("a")]},
             "custom_data": {"order_id": "1001"},
         }
-    )
+    ).as_json()
     await memory.remember(to_remember(PIXEL, visit, visit), DAY)
     assert await memory.recall(keys_of(OTHER_PIXEL, visit, posted=True)) == {}
     assert len(await memory.recall(keys_of(PIXEL, visit, posted=True))) == 3

@@ -57,7 +57,7 @@ def twin(event_id: str) -> NewItem:
         user_data=UserData(client_ip_address="203.0.113.9", client_user_agent=UA),
         custom_data={"value": 24.9, "currency": "EUR"},
     )
-    draft = Draft(pixel_id=PIXEL, event=event)
+    draft = Draft(pixel_id=PIXEL, event=event.as_json())
     return NewItem(destination=API, pixel_id=PIXEL, key=event_id.encode(), payload=draft.as_bytes())
 
 

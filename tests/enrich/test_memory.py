@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixeltwin.capi.event import HASHED, CustomData, ServerEvent, UserData
+from pixeltwin.capi.event import HASHED, EventJson, ServerEvent, UserData
 from pixeltwin.enrich.memory import (
     LONGEST,
     LONGEST_ORDER_ID,
@@ -45,17 +45,22 @@ BOB_ID = sha256("cust-1002")
 DEVICE = {"fbp": FBP, "fbc": FBC, "client_ip_address": "203.0.113.9", "client_user_agent": "Mozilla/5.0"}
 
 
-def event(user_data: dict[str, Any] | None = None, **fields: Any) -> ServerEvent:
+def event(user_data: dict[str, Any] | None = None, **fields: Any) -> EventJson:
     standard = {"event_name": "PageView", "event_time": 1_795_461_800, "event_id": "1"}
-    return ServerEvent.model_validate({**standard, "user_data": user_data or {}, **fields})
+    return ServerEvent.model_validate({**standard, "user_data": user_data or {}, **fields}).as_json()
 
 
-def order(order_id: Any = "1001", **fields: Any) -> ServerEvent:
+def lists(**user_data: Any) -> dict[str, Any]:
+    """The same as JSON has it."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in user_data.items()}
+
+
+def order(order_id: Any = "1001", **fields: Any) -> EventJson:
     """What the shop's back end posts about an order."""
     return event(custom_data={"order_id": order_id}, action_source="system_generated", **fields)
 
 
-def visit(order_id: Any = "1001", **fields: Any) -> ServerEvent:
+def visit(order_id: Any = "1001", **fields: Any) -> EventJson:
     """The visit in which the order was placed."""
     return event({**DEVICE, **ALEX}, custom_data={"order_id": order_id}, event_source_url=PAGE, **fields)
 
@@ -67,11 +72,11 @@ def remembered(user_data: dict[str, Any], **fields: Any) -> Remembered:
     return Remembered.model_validate({"user_data": user_data, **fields})
 
 
-def bundle(made_by: ServerEvent) -> Remembered:
+def bundle(made_by: EventJson) -> Remembered:
     return to_remember(PIXEL, made_by, made_by)[order_key(PIXEL, "1001")]
 
 
-def filled(later: ServerEvent, *earlier: ServerEvent, pixel_id: str = PIXEL, posted: bool = False) -> ServerEvent:
+def filled(later: EventJson, *earlier: EventJson, pixel_id: str = PIXEL, posted: bool = False) -> EventJson:
     """The later event with what is known from the earlier ones, all of them browsers' hits."""
     known = together(to_remember(PIXEL, it, it) for it in earlier)
     found = [known[key] for key in keys_of(pixel_id, later, posted=posted) if key in known]
@@ -108,7 +113,7 @@ events = st.builds(
 
 def test_an_anonymous_hit_gets_what_its_browser_gave_before() -> None:
     given_once = event({"fbp": FBP, **ALEX})
-    assert filled(event({"fbp": FBP}), given_once).user_data == UserData(fbp=FBP, **ALEX)
+    assert filled(event({"fbp": FBP}), given_once)["user_data"] == lists(fbp=FBP, **ALEX)
 
 
 def test_another_browser_gets_nothing() -> None:
@@ -118,12 +123,12 @@ def test_another_browser_gets_nothing() -> None:
 def test_a_person_on_another_device_is_found_by_external_id() -> None:
     at_home = event({"fbp": FBP, "external_id": [ALEX_ID], **ALEX})
     at_work = event({"fbp": OTHER_FBP, "external_id": [ALEX_ID]})
-    assert filled(at_work, at_home).user_data == UserData(fbp=OTHER_FBP, external_id=(ALEX_ID,), **ALEX)
+    assert filled(at_work, at_home)["user_data"] == lists(fbp=OTHER_FBP, external_id=(ALEX_ID,), **ALEX)
 
 
 def test_what_a_browser_gave_bit_by_bit_comes_together() -> None:
     bits = [event({"fbp": FBP, key: values}) for key, values in ALEX.items()]
-    assert filled(event({"fbp": FBP}), *bits).user_data == UserData(fbp=FBP, **ALEX)
+    assert filled(event({"fbp": FBP}), *bits)["user_data"] == lists(fbp=FBP, **ALEX)
 
 
 @pytest.mark.parametrize("fbp", [f"{FBP}.AQ", f"{FBP}.AQEAAQAA"])
@@ -183,23 +188,23 @@ def test_another_person_on_the_same_browser_gets_nothing(person: dict[str, Any])
 def test_a_phone_number_hashed_otherwise_makes_no_other_person() -> None:
     alex = event({"fbp": FBP, "ph": [sha256("12025550198")], **ALEX})
     same = event({"fbp": FBP, "ph": [sha256("2025550198")], "em": ALEX["em"]})
-    assert filled(same, alex).user_data.fn == ALEX["fn"]
+    assert filled(same, alex)["user_data"]["fn"] == lists(**ALEX)["fn"]
 
 
 def test_one_common_value_is_enough_to_be_the_same_person() -> None:
     alex = event({"fbp": FBP, **ALEX})
     same = event({"fbp": FBP, "em": [sha256("old@example.com"), f"{ALEX['em'][0]}.AQ"]})
-    assert filled(same, alex).user_data.fn == ALEX["fn"]
+    assert filled(same, alex)["user_data"]["fn"] == lists(**ALEX)["fn"]
 
 
 def test_of_a_person_who_left_nothing_is_mixed_into_the_next() -> None:
     alex, bob = event({"fbp": FBP, **ALEX}), event({"fbp": FBP, **BOB})
-    assert filled(event({"fbp": FBP}), alex, bob).user_data == UserData(fbp=FBP, **BOB)
+    assert filled(event({"fbp": FBP}), alex, bob)["user_data"] == lists(fbp=FBP, **BOB)
 
 
 def test_nothing_is_taken_of_a_second_entry_that_contradicts_the_first() -> None:
     found = [remembered({"em": ALEX["em"]}), remembered(BOB)]
-    assert enriched(event(), found)[0].user_data == UserData(em=ALEX["em"])
+    assert enriched(event(), found)[0]["user_data"] == lists(em=ALEX["em"])
 
 
 def test_newest_values_win() -> None:
@@ -213,8 +218,8 @@ def test_newest_values_win() -> None:
 
 def test_a_later_event_of_an_order_becomes_as_rich_as_the_visit() -> None:
     known, names = enriched(order(), [bundle(visit())])
-    assert known.user_data == visit().user_data
-    assert known.event_source_url == PAGE
+    assert known["user_data"] == visit()["user_data"]
+    assert known["event_source_url"] == PAGE
     assert sorted(names) == sorted([*(f"user_data.{key}" for key in {**DEVICE, **ALEX}), "event_source_url"])
 
 
@@ -228,8 +233,8 @@ def test_a_later_event_of_an_order_becomes_as_rich_as_the_visit() -> None:
         event(original_event_data={"order_id": 1001}, custom_data={"value": 5.0}),
     ],
 )
-def test_an_order_is_found_wherever_an_event_names_it(later: ServerEvent) -> None:
-    assert filled(later, visit(), posted=True).user_data == visit().user_data
+def test_an_order_is_found_wherever_an_event_names_it(later: EventJson) -> None:
+    assert filled(later, visit(), posted=True)["user_data"] == visit()["user_data"]
 
 
 def test_a_browser_that_names_an_order_gets_nothing_of_its_visit() -> None:
@@ -259,7 +264,7 @@ def test_the_first_visit_that_names_an_order_keeps_it() -> None:
     forged = event({"fbp": OTHER_FBP, **BOB}, custom_data={"order_id": "1001"}, event_source_url=PAGE)
     assert merged(bundle(visit()), bundle(forged)) == bundle(visit())
     assert updated(bundle(visit()).as_bytes(), bundle(forged)) is None
-    assert filled(order(), visit(), forged, posted=True).user_data == visit().user_data
+    assert filled(order(), visit(), forged, posted=True)["user_data"] == visit()["user_data"]
 
 
 @pytest.mark.parametrize("user_data", [{"em": BOB["em"]}, {"fbp": OTHER_FBP}])
@@ -275,30 +280,30 @@ def test_an_event_of_a_limited_visit_becomes_limited(said: Any) -> None:
         data_processing_options=["LDU"], data_processing_options_country=1, data_processing_options_state=1000
     )
     later, names = enriched(order(data_processing_options=said), [bundle(limited)])
-    assert later.data_processing_options == ("LDU",)
-    assert (later.data_processing_options_country, later.data_processing_options_state) == (1, 1000)
+    assert later["data_processing_options"] == ["LDU"]
+    assert [later[f"data_processing_options_{place}"] for place in ("country", "state")] == [1, 1000]
     assert "data_processing_options" in names
 
 
 def test_a_limited_visit_limits_even_an_event_that_takes_nothing_of_it() -> None:
     limited = visit(data_processing_options=["LDU"])
     later, _ = enriched(order(user_data=BOB), [bundle(limited)])
-    assert later.user_data == UserData(**BOB)
-    assert later.data_processing_options == ("LDU",)
-    assert (later.data_processing_options_country, later.data_processing_options_state) == (0, 0)
+    assert later["user_data"] == lists(**BOB)
+    assert later["data_processing_options"] == ["LDU"]
+    assert [later[f"data_processing_options_{place}"] for place in ("country", "state")] == [0, 0]
 
 
 def test_an_event_s_own_limits_stay() -> None:
     own = {"data_processing_options_country": 1, "data_processing_options_state": 1001}
     limited = visit(data_processing_options=["LDU"])
     later, names = enriched(order(data_processing_options=["LDU"], **own), [bundle(limited)])
-    assert later.model_dump(include=own.keys()) == own
+    assert own.items() <= later.items()
     assert "data_processing_options" not in names
 
 
 def test_an_unlimited_visit_lifts_no_limit() -> None:
     later, _ = enriched(order(data_processing_options=["LDU"]), [bundle(visit(data_processing_options=[]))])
-    assert later.data_processing_options == ("LDU",)
+    assert later["data_processing_options"] == ["LDU"]
 
 
 def test_texts_that_nobody_s_browser_sends_are_not_kept() -> None:
@@ -311,7 +316,7 @@ def test_texts_that_nobody_s_browser_sends_are_not_kept() -> None:
 @pytest.mark.parametrize("order_id", ["", "  ", None, True, 1.5, [], {"a": 1}, ["1001"], "x" * (LONGEST_ORDER_ID + 1)])
 def test_what_is_no_order_id_names_no_order(order_id: Any) -> None:
     hostile = event(original_event_data={"order_id": order_id})
-    named = hostile.model_copy(update={"custom_data": CustomData.model_validate({"order_id": order_id})})
+    named = {**hostile, "custom_data": {"order_id": order_id}}
     assert order_of(hostile) == order_of(named) == ""
 
 
@@ -319,45 +324,46 @@ def test_what_is_no_order_id_names_no_order(order_id: Any) -> None:
 
 
 @given(events, st.lists(entries, max_size=3))
-def test_what_an_event_has_stays(before: ServerEvent, found: list[Remembered]) -> None:
+def test_what_an_event_has_stays(before: EventJson, found: list[Remembered]) -> None:
     after, names = enriched(before, found)
     added = {name.partition(".")[2] for name in names if name.startswith("user_data.")}
-    for key, value in before.user_data:
-        assert getattr(after.user_data, key) == value or (key in added and value is None)
-    assert before.event_source_url in (None, after.event_source_url)
+    assert before["user_data"].items() <= after["user_data"].items()
+    assert after["user_data"].keys() - before["user_data"].keys() == added
+    assert before.get("event_source_url") in (None, after.get("event_source_url"))
     exempt = {"user_data", "event_source_url", "data_processing_options"}
     exempt |= {"data_processing_options_country", "data_processing_options_state"}
-    assert after.model_dump(exclude=exempt) == before.model_dump(exclude=exempt)
+    assert [{name: it for name, it in one.items() if name not in exempt} for one in (before, after)] == [
+        {"event_name": "PageView", "event_time": 1_795_461_800, "event_id": "1", "action_source": "website"}
+    ] * 2
 
 
 @given(events, st.lists(entries, max_size=3))
-def test_names_are_those_of_what_changed(before: ServerEvent, found: list[Remembered]) -> None:
+def test_names_are_those_of_what_changed(before: EventJson, found: list[Remembered]) -> None:
     after, names = enriched(before, found)
-    changed = {f"user_data.{key}" for key, value in after.user_data if value != getattr(before.user_data, key)}
-    changed |= {key for key, value in after if key != "user_data" and value != getattr(before, key)}
+    changed = {f"user_data.{key}" for key, it in after["user_data"].items() if it != before["user_data"].get(key)}
+    changed |= {key for key, value in after.items() if key != "user_data" and value != before.get(key)}
     assert set(names) == changed
     assert len(set(names)) == len(names)
 
 
 @given(events, entries)
-def test_nothing_is_ever_taken_of_somebody_else(before: ServerEvent, found: Remembered) -> None:
-    theirs, his = found.user_data, before.user_data
-    both = [(getattr(theirs, key), getattr(his, key)) for key in TELLING]
+def test_nothing_is_ever_taken_of_somebody_else(before: EventJson, found: Remembered) -> None:
+    both = [(getattr(found.user_data, key), before["user_data"].get(key)) for key in TELLING]
     if any(one and other and not set(one) & set(other) for one, other in both):
-        assert enriched(before, [found])[0].user_data == before.user_data
+        assert enriched(before, [found])[0]["user_data"] == before["user_data"]
 
 
 @given(events, entries)
-def test_an_event_is_never_less_limited_than_a_visit_that_enriches_it(before: ServerEvent, found: Remembered) -> None:
+def test_an_event_is_never_less_limited_than_a_visit_that_enriches_it(before: EventJson, found: Remembered) -> None:
     after, _ = enriched(before, [found])
-    was_limited = "LDU" in (before.data_processing_options or ())
-    assert ("LDU" in (after.data_processing_options or ())) == (was_limited or found.limits is not None)
+    was_limited = "LDU" in before.get("data_processing_options", ())
+    assert ("LDU" in after.get("data_processing_options", ())) == (was_limited or found.limits is not None)
 
 
 @given(events, st.lists(entries, max_size=3))
-def test_what_comes_out_is_an_event_that_can_be_sent(before: ServerEvent, found: list[Remembered]) -> None:
+def test_what_comes_out_is_an_event_that_can_be_sent(before: EventJson, found: list[Remembered]) -> None:
     after, _ = enriched(before, found)
-    assert ServerEvent.model_validate(after.as_json()).as_json() == after.as_json()
+    assert ServerEvent.model_validate(after).as_json() == after
 
 
 @given(entries, entries)
@@ -426,8 +432,8 @@ def test_keys_of_pixels_and_kinds_never_meet(named: list[tuple[str, str]]) -> No
 
 
 @given(events)
-def test_pixels_share_no_key(anyone: ServerEvent) -> None:
-    named = anyone.model_copy(update={"custom_data": CustomData.model_validate({"order_id": "1001"})})
+def test_pixels_share_no_key(anyone: EventJson) -> None:
+    named = {**anyone, "custom_data": {"order_id": "1001"}}
     ours = {*to_remember(PIXEL, named, named), *keys_of(PIXEL, named, posted=True)}
     assert ours.isdisjoint({*to_remember(OTHER_PIXEL, named, named), *keys_of(OTHER_PIXEL, named, posted=True)})
 

@@ -1,26 +1,38 @@
-"""The browser's custom data and what sources know, as one."""
+"""The browser's data and what a source knows, as one."""
+
+from typing import Any
 
 import pytest
 
-from pixeltwin.capi.event import CustomData, UserData
-from pixeltwin.enrich.merge import added, merge, merged_custom_data
+from pixeltwin.enrich.merge import joined
 from pixeltwin.enrich.source import Profile
 
+ALEX, OLD, BOB = ("a" * 64, "b" * 64, "c" * 64)
+GIVEN = {"value": 24.9, "currency": "EUR", "content_type": "product", "plan": "web"}
 
-def knowing(**custom_data) -> Profile:
+
+def event(custom_data: dict[str, Any] | None = None, **user_data: Any) -> dict[str, Any]:
+    made: dict[str, Any] = {"event_name": "Lead", "user_data": user_data}
+    return made | ({"custom_data": custom_data} if custom_data else {})
+
+
+def knowing(**custom_data: Any) -> Profile:
     return Profile(custom_data=custom_data)
 
 
-def read(custom_data: CustomData | None) -> dict | None:
-    return None if custom_data is None else custom_data.model_dump(exclude_none=True)
+def read(given: dict[str, Any] | None, *profiles: Profile, overrides: bool = False) -> dict[str, Any] | None:
+    """The custom data of an event when each has told what it knows."""
+    made = event(given)
+    for profile in profiles:
+        made, _ = joined(made, profile, overrides=overrides)
+    return made.get("custom_data")
 
 
-GIVEN = CustomData(value=24.9, currency="EUR", content_type="product", plan="web")
+# Custom data.
 
 
 def test_the_browser_s_own_values_stay_and_the_rest_is_added():
-    merged = merged_custom_data(GIVEN, [knowing(value=99.0, plan="crm", segment="gold", predicted_ltv=300.0)])
-    assert read(merged) == {
+    assert read(GIVEN, knowing(value=99.0, plan="crm", segment="gold", predicted_ltv=300.0)) == {
         "value": 24.9,
         "currency": "EUR",
         "content_type": "product",
@@ -31,55 +43,74 @@ def test_the_browser_s_own_values_stay_and_the_rest_is_added():
 
 
 def test_the_first_source_that_knows_something_counts():
-    merged = merged_custom_data(None, [knowing(plan="a"), knowing(plan="b", segment="gold")])
-    assert read(merged) == {"plan": "a", "segment": "gold"}
+    assert read(None, knowing(plan="a"), knowing(plan="b", segment="gold")) == {"plan": "a", "segment": "gold"}
 
 
 @pytest.mark.parametrize("overrides", [False, True])
 def test_nothing_known_leaves_what_was_given(overrides):
-    given = CustomData(content_type="product", plan="web")
-    assert merged_custom_data(given, [], overrides=overrides) == given
-    assert merged_custom_data(None, [Profile()], overrides=overrides) is None
+    given = event({"content_type": "product", "plan": "web"}, em=[ALEX])
+    assert joined(given, Profile(), overrides=overrides) == (given, [])
+    assert joined(event(), Profile(), overrides=overrides) == (event(), [])
 
 
 def test_an_amount_is_not_put_beside_another_currency():
-    merged = merged_custom_data(CustomData(currency="usd"), [knowing(value=99.0, currency="EUR", plan="crm")])
-    assert read(merged) == {"currency": "usd", "plan": "crm"}
-    merged = merged_custom_data(None, [knowing(currency="EUR"), knowing(value=99.0, currency="USD")])
-    assert read(merged) == {"currency": "EUR"}
+    assert read({"currency": "usd"}, knowing(value=99.0, currency="EUR", plan="crm")) == {
+        "currency": "usd",
+        "plan": "crm",
+    }
+    assert read(None, knowing(currency="EUR"), knowing(value=99.0, currency="USD")) == {"currency": "EUR"}
 
 
 def test_an_amount_is_put_beside_its_own_currency():
-    merged = merged_custom_data(CustomData(currency="eur"), [knowing(value=99.0, currency="EUR")])
-    assert read(merged) == {"currency": "eur", "value": 99.0}
+    assert read({"currency": "eur"}, knowing(value=99.0, currency="EUR")) == {"currency": "eur", "value": 99.0}
+
+
+def test_an_amount_that_is_no_number_counts_as_none():
+    assert read({"value": None, "currency": "EUR"}, knowing(value=99.0)) == {"value": 99.0, "currency": "EUR"}
 
 
 def test_an_order_s_values_win_over_the_browser_s():
-    merged = merged_custom_data(GIVEN, [knowing(value=1.0, currency="USD", plan="crm")], overrides=True)
-    assert read(merged) == {"value": 1.0, "currency": "USD", "content_type": "product", "plan": "crm"}
+    assert read(GIVEN, knowing(value=1.0, currency="USD", plan="crm"), overrides=True) == {
+        "value": 1.0,
+        "currency": "USD",
+        "content_type": "product",
+        "plan": "crm",
+    }
 
 
 def test_no_amount_of_the_browser_s_passes_for_an_order_s():
-    given = CustomData(value=1e6, currency="EUR", predicted_ltv=1e6, net_revenue=1e6, plan="web")
-    assert read(merged_custom_data(given, [knowing(segment="gold")], overrides=True)) == {
-        "plan": "web",
-        "segment": "gold",
-    }
-    assert merged_custom_data(CustomData(value=1e6), [Profile()], overrides=True) is None
-
-
-def test_a_property_may_be_called_as_anything():
-    merged = merged_custom_data(CustomData(), [knowing(copy="x", model_dump="y", json="z")])
-    assert read(merged) == {"copy": "x", "model_dump": "y", "json": "z"}
+    given = {"value": 1e6, "currency": "EUR", "predicted_ltv": 1e6, "net_revenue": 1e6, "plan": "web"}
+    assert read(given, knowing(segment="gold"), overrides=True) == {"plan": "web", "segment": "gold"}
+    assert read({"value": 1e6}, Profile(), overrides=True) is None
 
 
 def test_what_was_added_or_changed_is_told_by_name():
-    merged = merged_custom_data(GIVEN, [knowing(value=1.0, segment="gold")], overrides=True)
-    assert added(GIVEN, merged) == ["value", "segment"]
-    assert added(None, None) == []
+    known = Profile(user_data={"em": (ALEX,), "fn": (BOB,)}, custom_data={"value": 1.0, "segment": "gold"})
+    _, names = joined(event(GIVEN, em=[ALEX]), known, overrides=True)
+    assert names == ["user_data.fn", "custom_data.value", "custom_data.segment"]
+
+
+# Who it is.
+
+
+def test_the_browser_s_own_hash_stays_first():
+    made, names = joined(event(em=[OLD]), Profile(user_data={"em": (ALEX, OLD), "ph": (BOB,)}))
+    assert made["user_data"] == {"em": [OLD, ALEX], "ph": [BOB]}
+    assert names == ["user_data.em", "user_data.ph"]
+
+
+def test_a_part_of_a_name_has_one_value():
+    assert joined(event(), Profile(user_data={"fi": (ALEX,)}))[0]["user_data"] == {"fi": ALEX}
+    assert joined(event(fi=OLD), Profile(user_data={"fi": (ALEX,)}))[0]["user_data"] == {"fi": OLD}
 
 
 def test_an_id_that_a_source_knows_is_added_and_one_that_is_there_stays():
-    merged = merge(UserData(lead_id="1"), [Profile(ids={"lead_id": "2", "subscription_id": "a"})])
-    merged = merge(merged, [Profile(ids={"subscription_id": "b"})])
-    assert (merged.lead_id, merged.subscription_id) == ("1", "a")
+    made, _ = joined(event(lead_id="1"), Profile(ids={"lead_id": "2", "subscription_id": "a"}))
+    made, names = joined(made, Profile(ids={"subscription_id": "b"}))
+    assert (made["user_data"], names) == ({"lead_id": "1", "subscription_id": "a"}, [])
+
+
+def test_the_event_that_was_given_stays_as_it_was():
+    given = event({"plan": "web"}, em=[OLD])
+    joined(given, Profile(user_data={"em": (ALEX,)}, custom_data={"plan": "crm"}), overrides=True)
+    assert given == event({"plan": "web"}, em=[OLD])

@@ -56,13 +56,13 @@ def test_what_meta_would_refuse_is_told():
 def test_a_purchase_whose_order_is_not_known_is_told_as_not_verified():
     assert ran(ev="Purchase", profiles={}, **LINE).skip == Reason.NOT_VERIFIED
     verified = ran(ev="Purchase", profiles=ORDER, **LINE)
-    assert verified.event.custom_data.value == 80.0
+    assert verified.event["custom_data"]["value"] == 80.0
 
 
 @pytest.mark.parametrize("profiles", [None, {"orders": {"A-1": None}}])
 def test_a_purchase_whose_order_nobody_said_anything_about_counts_as_verified_with_its_own_amount(profiles):
     done = ran(ev="Purchase", profiles=profiles, **LINE)
-    assert (done.presumed, done.skip, done.event.custom_data.value) == (("orders",), None, 1.0)
+    assert (done.presumed, done.skip, done.event["custom_data"]["value"]) == (("orders",), None, 1.0)
 
 
 def test_a_purchase_that_names_no_order_is_not_verified_whoever_is_asked():
@@ -104,7 +104,7 @@ def test_a_limit_that_a_rule_could_not_lift_is_not_said_to_be_the_rule_s(when):
     query = hit_query("Lead", cd_order_id="A-1", fbp=FBP, dpo="LDU", dpoco="0", dpost="0")
     done = dry_run(request(query), policy(rule, **LINE), profiles)
     origins = done.origins()
-    assert (done.event.data_processing_options, origins["opt_out"]) == (("LDU",), "rule r0")
+    assert (done.event["data_processing_options"], origins["opt_out"]) == (["LDU"], "rule r0")
     assert origins["data_processing_options"] == "hit dpo"
 
 

@@ -60,7 +60,7 @@ def item_of(destination: str, payload: bytes) -> NewItem:
 def twin(event_id: str, *, user_data: Mapping[str, Any] | None = None, **draft: Any) -> NewItem:
     event = ServerEvent(
         event_name="Lead", event_time=int(NOW), event_id=event_id, user_data=UserData(**(user_data or {}))
-    )
+    ).as_json()
     return item_of(CAPI, Draft(pixel_id=PIXEL, event=event, **draft).as_bytes())
 
 
@@ -271,7 +271,8 @@ async def test_nothing_of_the_person_is_left_in_any_files_bytes(tmp_path: Path) 
     await sources["customers"].query.put(ANN, {"em": "john_smith@gmail.com"})  # type: ignore[attr-defined]
     for n in range(40):
         hashes = {"em": (EM if n % 4 == 0 else f"{n:064x}",), "fbp": f"fb.1.1795461138686.{n}"}
-        event = ServerEvent(event_name="Lead", event_time=int(NOW), event_id=str(n), user_data=UserData(**hashes))
+        known = UserData(**hashes)
+        event = ServerEvent(event_name="Lead", event_time=int(NOW), event_id=str(n), user_data=known).as_json()
         await memory.remember(to_remember(PIXEL, event, event), math.inf)
         items = [twin(f"event-{n}", user_data=hashes), copy(f"event-{n}", **{"ud[em]": hashes["em"][0]})]
         await (letters_of(outbox, *items) if n == 20 else outbox.append(items))

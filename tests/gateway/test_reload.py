@@ -60,8 +60,8 @@ async def test_a_hit_that_waits_keeps_what_was_decided_about_it(tmp_path):
         await gateway.apply(read(tmp_path, SHOP + CRM))
         await take(gateway, "Search")
         first, second = await drafts(gateway)
-        assert (first.event.event_name, first.rules, first.config) == ("Lead", ("leads",), old)
-        assert (second.event.event_name, second.rules) == ("Search", ())
+        assert (first.event["event_name"], first.rules, first.config) == ("Lead", ("leads",), old)
+        assert (second.event["event_name"], second.rules) == ("Search", ())
         assert second.config == gateway.config_digest != old
 
 

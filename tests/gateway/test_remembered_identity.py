@@ -147,7 +147,7 @@ def posted(order_id: str, pixel_id: str = PIXEL, **user_data: str) -> Draft:
             "user_data": user_data,
             "custom_data": {"order_id": order_id, "value": 5, "currency": "EUR"},
         }
-    )
+    ).as_json()
     return Draft(pixel_id=pixel_id, event=event, from_server=True)
 
 

@@ -115,4 +115,4 @@ async def test_a_draft_that_cannot_be_read_goes_to_the_dead_letters(payload):
 
 
 def test_a_draft_of_a_version_that_knew_less_is_read():
-    assert Draft.from_bytes(b'{"pixel_id":"1","event":%b}' % EVENT).event.user_data.fbp == "fb.1.2.3"
+    assert Draft.from_bytes(b'{"pixel_id":"1","event":%b}' % EVENT).event["user_data"]["fbp"] == "fb.1.2.3"

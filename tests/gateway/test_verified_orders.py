@@ -137,4 +137,4 @@ async def test_a_server_s_own_events_are_its_word():
 
 
 def with_id(event, event_id):
-    return event.model_copy(update={"event_id": event_id})
+    return {**event, "event_id": event_id}

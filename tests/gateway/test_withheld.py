@@ -61,5 +61,5 @@ async def test_a_forwarded_copy_is_the_decided_one():
     handled = await gateway.handle(request(hit_query(), headers=YES))
     flow = tflow.tflow()
     PixelMirror()._forward_or_answer(flow, handled)
-    assert handled.admission.draft.event.event_id in flow.request.path
+    assert handled.admission.draft.event["event_id"] in flow.request.path
     assert PIXEL in flow.request.path

@@ -214,7 +214,7 @@ def test_a_purchase_whose_value_was_no_number_is_reported_as_one_without():
     said = body(event_name="Purchase", conversion_value={"value": 0, "currency": "USD"}, custom_data={"value": "n/a"})
     came = arrived(said)
     post = read(came)
-    assert refusal(event(post, came), NOW) == Refusal.PURCHASE_WITHOUT_VALUE
+    assert refusal(event(post, came).as_json(), NOW) == Refusal.PURCHASE_WITHOUT_VALUE
     assert ("cd[value]", "n/a") in post.hit.shown()
 
 
@@ -410,7 +410,7 @@ def test_the_shared_purchase_without_a_number_is_refused_for_its_value_and_stays
     assert purchases
     for said, came in purchases:
         found = event(read(came), came)
-        assert refusal(found, NOW) == Refusal.PURCHASE_WITHOUT_VALUE
+        assert refusal(found.as_json(), NOW) == Refusal.PURCHASE_WITHOUT_VALUE
         assert found.as_json().items() >= limited(0, 0).items()
         custom = found.as_json()["custom_data"]
         assert custom == {

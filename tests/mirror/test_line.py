@@ -28,7 +28,7 @@ def test_both_copies_carry_one_event_id(arrived):
     admission = admitted(arrived)
     assert admission.draft
     assert admission.relay
-    assert parsed(admission.relay).event_id == admission.draft.event.event_id != ""
+    assert parsed(admission.relay).event_id == admission.draft.event["event_id"] != ""
 
 
 def test_a_page_s_own_id_is_kept_and_the_hit_relayed_untouched():
@@ -36,7 +36,7 @@ def test_a_page_s_own_id_is_kept_and_the_hit_relayed_untouched():
     admission = admitted(arrived)
     assert admission.relay is arrived
     assert admission.draft
-    assert admission.draft.event.event_id == "order-42"
+    assert admission.draft.event["event_id"] == "order-42"
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_what_the_browser_hashed_stays_first_and_ours_follows():
     policy = Policy(pixels={PIXEL: PixelPolicy(enrich=("crm", "mail"))})
     sealed = seal(draft, known, policy, NOW)
     assert isinstance(sealed, Sealed)
-    user_data = sealed.event.user_data
-    assert (user_data.em, user_data.ph) == ((THEIRS, OURS), (OURS,))
+    user_data = sealed.event["user_data"]
+    assert (user_data["em"], user_data["ph"]) == ([THEIRS, OURS], [OURS])
     assert sealed.origins == {"user_data.em": "crm", "user_data.ph": "crm"}
 
 
@@ -132,13 +132,13 @@ def test_whatever_arrives_ends_as_a_twin_or_a_named_skip(query, body, content_ty
     assert (admission.draft is None) == (admission.skip is not None)
     if admission.draft:
         assert Draft.from_bytes(admission.draft.as_bytes()) == admission.draft
-        assert admission.draft.event.as_json() == admission.twins[0].event
+        assert admission.draft.event == admission.twins[0].event
 
 
 def test_a_browser_without_fbp_gets_one_and_is_told_to_keep_it():
     admission = admitted(request(hit_query()))
     assert admission.draft
-    assert admission.draft.event.user_data.fbp == "fb.1.1795461800000.7"
+    assert admission.draft.event["user_data"]["fbp"] == "fb.1.1795461800000.7"
     assert [(cookie.name, cookie.value, cookie.domain) for cookie in admission.cookies] == [
         ("_fbp", "fb.1.1795461800000.7", "shop.example")
     ]
@@ -148,7 +148,7 @@ def test_a_browser_that_our_cookies_cannot_reach_gets_no_fbp():
     """Through an explicit proxy it asks Meta's host: an id that nobody keeps would be a new browser on every hit."""
     admission = admitted(replace(request(hit_query()), first_party=False))
     assert admission.draft
-    assert (admission.draft.event.user_data.fbp, admission.cookies) == (None, ())
+    assert ("fbp" in admission.draft.event["user_data"], admission.cookies) == (False, ())
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def twin(then: Mapping[str, Any], hit: Mapping[str, str] = NO_PARAMETERS, **more
     """What Meta gets of it."""
     admission = ruled(then, hit, **more)
     assert admission.draft, admission.skip
-    return admission.draft.event.as_json()
+    return admission.draft.event
 
 
 def faults(then: Mapping[str, Any], hit: Mapping[str, str] = NO_PARAMETERS, **more: Any) -> list[str]:

@@ -28,7 +28,7 @@ def set_to(**properties):
 
 
 def properties(admission):
-    return admission.draft.event.as_json()["custom_data"]
+    return admission.draft.event["custom_data"]
 
 
 def relayed(admission) -> PixelHit:
@@ -51,7 +51,7 @@ def test_what_rules_set_adds_up():
         policy({"then": set_to(a="1")}, {"then": set_to(b="2")}, {"then": {"user_data": {"em": "a@b.example"}}})
     )
     assert properties(admission) | {"a": "1", "b": "2"} == properties(admission)
-    assert admission.draft.event.user_data.em
+    assert admission.draft.event["user_data"]["em"]
     assert admission.draft.rules == ("r0", "r1", "r2")
 
 
@@ -139,13 +139,13 @@ def test_drop_stands_alone():
 )
 def test_rename_renames_both_copies_in_all_encodings(arrived):
     admission = admitted(policy({"then": {"rename": "Größe & Co=1"}}), arrived)
-    assert admission.draft.event.event_name == relayed(admission).event_name == "Größe & Co=1"
+    assert admission.draft.event["event_name"] == relayed(admission).event_name == "Größe & Co=1"
     assert parsed(arrived).parameters[0] == relayed(admission).parameters[0]
 
 
 def test_both_copies_of_a_renamed_event_carry_one_id():
     admission = admitted(policy({"then": {"rename": "Lead"}}), request(hit_query("Purchase")))
-    assert relayed(admission).event_id == admission.draft.event.event_id != ""
+    assert relayed(admission).event_id == admission.draft.event["event_id"] != ""
     assert "event_name_of_twin_alone" not in admission.draft.notes
 
 
@@ -163,7 +163,7 @@ def test_an_id_of_the_twin_alone_is_remarked_too():
 
 def test_a_page_that_gave_no_id_gets_the_rule_s_on_both_copies():
     admission = admitted(policy({"then": {"server_event": {"event_id": "other"}}}), request(hit_query("Purchase")))
-    assert relayed(admission).event_id == admission.draft.event.event_id == "other"
+    assert relayed(admission).event_id == admission.draft.event["event_id"] == "other"
 
 
 # Pixels.
@@ -187,7 +187,7 @@ def test_one_hit_goes_to_several_pixels_by_name_id_or_data_element(given, expect
         policy({"then": {"pixels": given}}, elements={"target": {"custom_data": "target"}}), cd_target="agency"
     )
     assert [draft.pixel_id for draft in admission.drafts] == expected
-    assert {draft.event for draft in admission.drafts} == {admission.draft.event}
+    assert [draft.event for draft in admission.drafts] == [admission.draft.event] * len(expected)
     assert {draft.credential for draft in admission.drafts} == {""}
 
 

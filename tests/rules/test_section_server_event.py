@@ -126,7 +126,7 @@ def test_the_window_is_that_of_the_action_source_that_the_event_has(source):
     """An earlier rule may have set it."""
     late = {"then": section("event_time", str(int(NOW) - 30 * DAY))}
     admission = admitted(policy({"then": section("action_source", source)}, late))
-    assert (admission.draft.event.event_time != HIT_TIME) is (source == "physical_store")
+    assert (admission.draft.event["event_time"] != HIT_TIME) is (source == "physical_store")
 
 
 @pytest.mark.parametrize(

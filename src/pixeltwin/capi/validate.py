@@ -3,11 +3,12 @@
 What Meta takes, but matches less well, is a remark. Codes are Meta's (PROTOCOL 1.11).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
-from pixeltwin.capi.event import ServerEvent, UserData
+from pixeltwin.capi.event import EventJson, UserData
 
 DAY: Final = 24 * 3600
 MAX_AGE: Final = 7 * DAY  # seconds
@@ -24,6 +25,7 @@ INSUFFICIENT: Final = (
 SUFFICIENT: Final = tuple(name for name in UserData.model_fields if not any(name in weak for weak in INSUFFICIENT))
 CONTENT_TYPES: Final = (None, "product", "product_group")
 LIMITED: Final = "LDU"
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Refusal(StrEnum):
@@ -66,7 +68,7 @@ CODES: Final = {
 }
 
 
-def refusal(event: ServerEvent, now: float) -> Refusal | None:
+def refusal(event: EventJson, now: float) -> Refusal | None:
     """The first reason for which Meta would refuse the event at unix second `now`."""
     for check in CHECKS:
         if reason := check(event, now):
@@ -74,62 +76,72 @@ def refusal(event: ServerEvent, now: float) -> Refusal | None:
     return None
 
 
-def remarks(event: ServerEvent) -> list[Remark]:
+def remarks(event: EventJson) -> list[Remark]:
     """What Meta takes, but would say something about."""
     return [remark for remark, applies in REMARKS.items() if applies(event)]
 
 
-def _age(event: ServerEvent, now: float) -> Refusal | None:
-    longest = MAX_AGE_IN_STORE if event.action_source == "physical_store" else MAX_AGE
-    return Refusal.TOO_OLD if event.event_time < now - longest else None
+def _age(event: EventJson, now: float) -> Refusal | None:
+    longest = MAX_AGE_IN_STORE if event.get("action_source") == "physical_store" else MAX_AGE
+    return Refusal.TOO_OLD if event["event_time"] < now - longest else None
 
 
-def _user_data(event: ServerEvent, now: float) -> Refusal | None:
-    told = vars(event.user_data)
+def _user_data(event: EventJson, now: float) -> Refusal | None:
+    told = event["user_data"]
     if any(map(told.get, SUFFICIENT)):  # nearly always
         return None
     keys = {key for key, value in told.items() if value}
     return Refusal.INSUFFICIENT_USER_DATA if any(keys <= weak for weak in INSUFFICIENT) else None
 
 
-def _page(event: ServerEvent, now: float) -> Refusal | None:
-    return Refusal.NO_SOURCE_URL if event.action_source == "website" and not event.event_source_url else None
+def _page(event: EventJson, now: float) -> Refusal | None:
+    is_nowhere = event.get("action_source") == "website" and not event.get("event_source_url")
+    return Refusal.NO_SOURCE_URL if is_nowhere else None
 
 
-def _worth(event: ServerEvent, now: float) -> Refusal | None:
-    if event.event_name != "Purchase":
+def _worth(event: EventJson, now: float) -> Refusal | None:
+    if event["event_name"] != "Purchase":
         return None
-    if event.custom_data is None or event.custom_data.value is None:
+    said = event.get("custom_data", NOTHING)
+    if said.get("value") is None:
         return Refusal.PURCHASE_WITHOUT_VALUE
-    return Refusal.PURCHASE_WITHOUT_CURRENCY if event.custom_data.currency is None else None
+    return Refusal.PURCHASE_WITHOUT_CURRENCY if said.get("currency") is None else None
 
 
-def _limits(event: ServerEvent, now: float) -> Refusal | None:
-    is_placed = event.data_processing_options_country is not None
+def _limits(event: EventJson, now: float) -> Refusal | None:
+    is_placed = "data_processing_options_country" in event
     return Refusal.LIMITED_WITHOUT_COUNTRY if _is_limited(event) and not is_placed else None
 
 
-def _channel(event: ServerEvent, now: float) -> Refusal | None:
-    if event.action_source == "business_messaging":
-        return None if event.messaging_channel else Refusal.NO_MESSAGING_CHANNEL
-    return Refusal.NO_APP_DATA if event.action_source == "app" and not event.app_data else None
+def _channel(event: EventJson, now: float) -> Refusal | None:
+    source = event.get("action_source")
+    if source == "business_messaging":
+        return None if event.get("messaging_channel") else Refusal.NO_MESSAGING_CHANNEL
+    return Refusal.NO_APP_DATA if source == "app" and not event.get("app_data") else None
 
 
-def _is_limited(event: ServerEvent) -> bool:
-    return LIMITED in (event.data_processing_options or ())
+def _is_limited(event: EventJson) -> bool:
+    return LIMITED in event.get("data_processing_options", ())
 
 
-def _unknown_content_type(event: ServerEvent) -> bool:
-    """A property like any other: asking pydantic for it as for a field takes as long as all remarks together."""
-    return ((event.custom_data and event.custom_data.model_extra) or {}).get("content_type") not in CONTENT_TYPES
+def _lacks(event: EventJson, key: str) -> bool:
+    return event.get("action_source") == "website" and not event["user_data"].get(key)
 
 
-def _value_without_currency(event: ServerEvent) -> bool:
-    said = event.custom_data
-    return said is not None and said.value is not None and not said.currency
+def _limited_without_client_ip(event: EventJson) -> bool:
+    return _is_limited(event) and not event["user_data"].get("client_ip_address")
 
 
-CHECKS: Final[tuple[Callable[[ServerEvent, float], Refusal | None], ...]] = (
+def _unknown_content_type(event: EventJson) -> bool:
+    return event.get("custom_data", NOTHING).get("content_type") not in CONTENT_TYPES
+
+
+def _value_without_currency(event: EventJson) -> bool:
+    said = event.get("custom_data", NOTHING)
+    return said.get("value") is not None and not said.get("currency")
+
+
+CHECKS: Final[tuple[Callable[[EventJson, float], Refusal | None], ...]] = (
     _age,
     _user_data,
     _page,
@@ -138,10 +150,10 @@ CHECKS: Final[tuple[Callable[[ServerEvent, float], Refusal | None], ...]] = (
     _channel,
 )
 
-REMARKS: Final[dict[Remark, Callable[[ServerEvent], bool]]] = {
-    Remark.NO_USER_AGENT: lambda event: event.action_source == "website" and not event.user_data.client_user_agent,
-    Remark.NO_CLIENT_IP: lambda event: event.action_source == "website" and not event.user_data.client_ip_address,
+REMARKS: Final[dict[Remark, Callable[[EventJson], bool]]] = {
+    Remark.NO_USER_AGENT: lambda event: _lacks(event, "client_user_agent"),
+    Remark.NO_CLIENT_IP: lambda event: _lacks(event, "client_ip_address"),
     Remark.UNKNOWN_CONTENT_TYPE: _unknown_content_type,
     Remark.VALUE_WITHOUT_CURRENCY: _value_without_currency,
-    Remark.LIMITED_WITHOUT_CLIENT_IP: lambda event: _is_limited(event) and not event.user_data.client_ip_address,
+    Remark.LIMITED_WITHOUT_CLIENT_IP: _limited_without_client_ip,
 }

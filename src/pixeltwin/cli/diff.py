@@ -112,7 +112,7 @@ def _outcome(ran: DryRun, side: Side) -> dict[str, Any]:
     own = ran.admission.hit.pixel_id if ran.admission.hit else ""
     for draft, sealed in ran.twins:
         place = "twin" if draft.pixel_id == own else f"twin[{draft.pixel_id}]"
-        found |= {f"{place}.{path}": value for path, value in to_rows(sealed.event.as_json())}
+        found |= {f"{place}.{path}": value for path, value in to_rows(sealed.event)}
         found[f"{place}.test_event_code"] = sealed.test_event_code or None
         found[f"{place}.verified_by"] = draft.verifier or None
     return found | ({} if side.asking else dict(_unasked(ran, side)))

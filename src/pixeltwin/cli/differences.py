@@ -54,7 +54,7 @@ def code_of_test_event(ran: DryRun, config: Config | None) -> str | None:
 
 def _twins(ran: DryRun, config: Config) -> dict[str, Any]:
     """The twins by their pixel's id, and by its name."""
-    found = {draft.pixel_id: sealed.event.as_json() for draft, sealed in ran.twins}
+    found = {draft.pixel_id: sealed.event for draft, sealed in ran.twins}
     return found | {pixel.name: found[pixel.id] for pixel in config.pixels if pixel.id in found}
 
 
@@ -73,7 +73,7 @@ def _copy(ran: DryRun, config: Config) -> dict[str, str] | bool:
 
 FOUND: Final[Mapping[str, Callable[[DryRun, Config], Any]]] = {
     "skip": lambda ran, config: ran.skip,
-    "twin": lambda ran, config: ran.event.as_json() if ran.event else None,
+    "twin": lambda ran, config: ran.event,
     "twins": _twins,
     "relay": _copy,
     "rules": _rules,

@@ -143,7 +143,7 @@ def _steps(explained: DryRun, config: Config | None, silent: Silent) -> Iterable
         yield f"browser   {_browsers_copy(explained, config)}"
     for draft, sealed in explained.twins:
         yield f"twin      {'held, ' if explained.is_held else ''}for pixel {draft.pixel_id}"
-        yield from _fields(explained, sealed.event.as_json())
+        yield from _fields(explained, sealed.event)
         yield from (f"note      {note}" for note in sealed.notes)
     if code := code_of_test_event(explained, config):
         yield f"test      shown under Test Events as {code}"

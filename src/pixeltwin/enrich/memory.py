@@ -9,12 +9,12 @@ this is for events whose visitor consents to it; the caller asks for no others.
 """
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pixeltwin.capi.event import HASHED, HASHED_PARTS, ServerEvent, UserData
+from pixeltwin.capi.event import HASHED, HASHED_PARTS, EventJson, UserData
 from pixeltwin.capi.hashes import digits
 from pixeltwin.capi.validate import LIMITED
 
@@ -28,7 +28,7 @@ TELLING: Final = frozenset({"external_id", "em", "fbp"})
 LESS_TELLING: Final = frozenset({"ph"})
 NOBODY: Final = UserData()
 
-type Given = dict[str, Any]  # user_data's values by Meta's key, without what is None or empty
+type Given = dict[str, Any]  # user_data's values by Meta's key
 
 MaxEntries = Annotated[int, Field(gt=0, le=100_000_000)]
 
@@ -90,7 +90,7 @@ def order_key(pixel_id: str, order_id: str) -> bytes:
     return _key(b"order", pixel_id, order_id)
 
 
-def keys_of(pixel_id: str, event: ServerEvent, *, posted: bool, by_person: bool = True) -> tuple[bytes, ...]:
+def keys_of(pixel_id: str, event: EventJson, *, posted: bool, by_person: bool = True) -> tuple[bytes, ...]:
     """Where there may be more about an event, the most telling entry first: `enriched` takes them in this order.
 
     `posted`: it came from a server that has shown the pixel's key. Only then is its order looked up: a browser
@@ -98,8 +98,8 @@ def keys_of(pixel_id: str, event: ServerEvent, *, posted: bool, by_person: bool 
     `external_id` just as well; without `by_person` it counts in servers' events alone.
     """
     order_id = order_of(event) if posted else ""
-    people = (event.user_data.external_id or ()) if posted or by_person else ()
-    fbp = event.user_data.fbp
+    people = event["user_data"].get("external_id", ()) if posted or by_person else ()
+    fbp = event["user_data"].get("fbp")
     return (
         *([order_key(pixel_id, order_id)] if order_id else []),
         *(person_key(pixel_id, external_id) for external_id in people[:MOST_VALUES]),
@@ -107,14 +107,14 @@ def keys_of(pixel_id: str, event: ServerEvent, *, posted: bool, by_person: bool 
     )
 
 
-def to_remember(pixel_id: str, given: ServerEvent, filled: ServerEvent) -> dict[bytes, Remembered]:
+def to_remember(pixel_id: str, given: EventJson, filled: EventJson) -> dict[bytes, Remembered]:
     """The entries that a browser's event makes.
 
     `given` is the event as the browser sent it, `filled` the same with what was recalled, neither with what sources
     know. A bundle takes the latter, so that it has what the visit's twin had; the rest takes the former, or what was
     recalled would be remembered for ever.
     """
-    hashes, fbp = _kept_hashes(given), given.user_data.fbp
+    hashes, fbp = _kept_hashes(given), given["user_data"].get("fbp")
     browser = browser_key(pixel_id, fbp) if fbp else b""
     entry = Remembered(user_data=NOBODY.model_copy(update=hashes), browser=browser.hex())
     entries = {}
@@ -171,7 +171,7 @@ def needles(hashes: Collection[str]) -> list[bytes]:
     return [found.encode() for text in hashes if (found := digits(text))]
 
 
-def enriched(event: ServerEvent, recalled: Iterable[Remembered]) -> tuple[ServerEvent, tuple[str, ...]]:
+def enriched(event: EventJson, recalled: Iterable[Remembered]) -> tuple[EventJson, tuple[str, ...]]:
     """The event with what it lacks, and the names of what was added (`user_data.em`).
 
     What it has stays. Of another person's entry nothing is taken. It becomes limited where a bundle's visit was: a
@@ -181,15 +181,14 @@ def enriched(event: ServerEvent, recalled: Iterable[Remembered]) -> tuple[Server
     for known in recalled:
         user_data, fields = _additions(event, known)
         if user_data or fields:
-            more = event.user_data.model_copy(update=user_data)
-            event = event.model_copy(update={**fields, "user_data": more})
+            event = {**event, **fields, "user_data": {**event["user_data"], **user_data}}
             names += [*(f"user_data.{key}" for key in user_data), *fields]
     return event, tuple(names)
 
 
-def order_of(event: ServerEvent) -> str:
+def order_of(event: EventJson) -> str:
     """The id of the order that an event is about; empty for none."""
-    given = getattr(event.custom_data, "order_id", None), (event.original_event_data or {}).get("order_id")
+    given = (event.get(place, {}).get("order_id") for place in ("custom_data", "original_event_data"))
     return next(filter(None, map(_order_id, given)), "")
 
 
@@ -198,47 +197,48 @@ def _order_id(value: Any) -> str:
     return text if len(text) <= LONGEST_ORDER_ID else ""
 
 
-def _additions(event: ServerEvent, known: Remembered) -> tuple[Given, dict[str, Any]]:
+def _additions(event: EventJson, known: Remembered) -> tuple[Given, dict[str, Any]]:
     """What an entry adds to the event's user_data, and what to the event itself."""
-    given, told, limits = _given(event.user_data), _given(known.user_data), _limits(event, known)
+    given, told, limits = event["user_data"], _given(known.user_data), _limits(event, known)
     if _is_another(given, told):
         return {}, limits
-    lacks_page = known.event_source_url and not event.event_source_url
+    lacks_page = known.event_source_url and not event.get("event_source_url")
     page = {"event_source_url": known.event_source_url} if lacks_page else {}
-    return {key: value for key, value in told.items() if key not in given}, page | limits
+    more = {key: value for key, value in told.items() if not given.get(key)}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in more.items()}, page | limits
 
 
-def _limits(event: ServerEvent, known: Remembered) -> dict[str, Any]:
-    options = event.data_processing_options or ()
+def _limits(event: EventJson, known: Remembered) -> dict[str, Any]:
+    options = event.get("data_processing_options", ())
     if known.limits is None or LIMITED in options:
         return {}
     country, state = known.limits
     return {
-        "data_processing_options": (*options, LIMITED),
+        "data_processing_options": [*options, LIMITED],
         "data_processing_options_country": country,
         "data_processing_options_state": state,
     }
 
 
-def _bundle(event: ServerEvent, browser: bytes) -> Remembered:
-    texts = {key: text for key in DEVICE if (text := _short(getattr(event.user_data, key)))}
-    country, state = event.data_processing_options_country or 0, event.data_processing_options_state or 0
+def _bundle(event: EventJson, browser: bytes) -> Remembered:
+    texts = {key: text for key in DEVICE if (text := _short(event["user_data"].get(key)))}
+    country, state = (event.get(f"data_processing_options_{place}", 0) for place in ("country", "state"))
     return Remembered(
         user_data=NOBODY.model_copy(update=_kept_hashes(event) | texts),
         is_bundle=True,
-        event_source_url=_short(event.event_source_url),
-        limits=(country, state) if event.data_processing_options else None,
+        event_source_url=_short(event.get("event_source_url")),
+        limits=(country, state) if event.get("data_processing_options") else None,
         browser=browser.hex(),
     )
 
 
-def _kept_hashes(event: ServerEvent) -> Given:
-    given = _given(event.user_data)
-    return {key: _first(given[key]) for key in HASHES if key in given}
+def _kept_hashes(event: EventJson) -> Given:
+    given = event["user_data"]
+    return {key: _first(values) for key in HASHES if (values := given.get(key))}
 
 
-def _first(values: str | tuple[str, ...]) -> str | tuple[str, ...]:
-    return values if isinstance(values, str) else values[:MOST_VALUES]
+def _first(values: str | list[str]) -> str | tuple[str, ...]:
+    return values if isinstance(values, str) else tuple(values[:MOST_VALUES])
 
 
 def _short(text: str | None) -> str | None:
@@ -251,11 +251,11 @@ def _given(user_data: UserData) -> Given:
 
 def _is_another(one: Given, other: Given) -> bool:
     """Whether they are about two people, as far as what both have tells."""
-    both = one.keys() & other.keys()
+    both = {key for key in one.keys() & other.keys() if one[key] and other[key]}
     return any(_bare(one[key]).isdisjoint(_bare(other[key])) for key in both & TELLING or both & LESS_TELLING)
 
 
-def _bare(value: str | tuple[str, ...]) -> set[str]:
+def _bare(value: str | Sequence[str]) -> set[str]:
     """An fbp or hashes without Meta's appendices."""
     return {_bare_fbp(value)} if isinstance(value, str) else set(map(_bare_hash, value))
 

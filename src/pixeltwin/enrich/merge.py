@@ -1,69 +1,69 @@
-"""What the browser said and what we know, as one user_data and one custom_data."""
+"""What a source knows of a customer goes into the event; what the browser said stays as it is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
-from pydantic import BaseModel
-
-from pixeltwin.capi.event import HASHED_PARTS, CustomData, UserData
+from pixeltwin.capi.event import HASHED_PARTS, EventJson
 from pixeltwin.enrich.source import Profile, Scalar
 
 PARTS: Final = frozenset(HASHED_PARTS)  # of names; they have one value each
 MONEY: Final = ("value", "currency", "predicted_ltv", "net_revenue")  # what a browser could make up
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+type Properties = Mapping[str, Any]  # of custom_data
 
 
-def merge(given: UserData, profiles: Iterable[Profile]) -> UserData:
-    """The browser's own hash stays first; ours follow where they differ (PROTOCOL 1.5.3)."""
-    for profile in profiles:
-        given = given.model_copy(update=more_user_data(given, profile))
-    return given
+def joined(event: EventJson, profile: Profile, *, overrides: bool = False) -> tuple[EventJson, list[str]]:
+    """The event with what the profile knows, and the names of what that set (`user_data.em`).
+
+    With `overrides` the profile's custom data wins, as `merged_custom_data` says.
+    """
+    user_data = more_user_data(event["user_data"], profile)
+    fields = [f"user_data.{key}" for key in user_data]
+    if user_data:
+        event = {**event, "user_data": {**event["user_data"], **user_data}}
+    if profile.custom_data or overrides:
+        given = event.get("custom_data", NOTHING)
+        made = merged_custom_data(given, profile, overrides=overrides)
+        fields += [f"custom_data.{name}" for name, value in made.items() if given.get(name) != value]
+        event = {name: value for name, value in event.items() if name != "custom_data"}
+        if made:
+            event["custom_data"] = made
+    return event, fields
 
 
-def more_user_data(given: UserData, profile: Profile) -> dict[str, Any]:
+def more_user_data(given: Mapping[str, Any], profile: Profile) -> dict[str, Any]:
     """The keys that the profile adds to, with all their values. What profiles hold was checked: it is not again.
 
-    Of an id there is one, and what the event has already stays.
+    The browser's own hash stays first; ours follow where they differ (PROTOCOL 1.5.3). Of an id there is one, and what
+    the event has already stays.
     """
-    known = vars(given)
-    found: dict[str, Any] = {name: value for name, value in profile.ids.items() if known[name] is None}
+    found: dict[str, Any] = {name: value for name, value in profile.ids.items() if name not in given}
     for key, values in profile.user_data.items():
-        before = known[key]
+        before = given.get(key)
         if not before:
-            found[key] = values[0] if key in PARTS else values
-        elif key not in PARTS and (both := tuple(dict.fromkeys((*before, *values)))) != before:
-            found[key] = both
+            found[key] = values[0] if key in PARTS else list(values)
+        elif key not in PARTS and (others := [value for value in values if value not in before]):
+            found[key] = [*before, *others]
     return found
 
 
-def merged_custom_data(
-    given: CustomData | None, profiles: Iterable[Profile], *, overrides: bool = False
-) -> CustomData | None:
-    """The browser's own values, and the profiles' where it gave none; None when there is nothing at all.
+def merged_custom_data(given: Properties, profile: Profile, *, overrides: bool = False) -> dict[str, Any]:
+    """The browser's own values, and the profile's where it gave none.
 
-    With `overrides` the profiles' values win, and no amount of the browser's counts, even where they know none: what a
+    With `overrides` the profile's values win, and no amount of the browser's counts, even where it knows none: what a
     verified purchase is worth, the order alone says.
     """
-    stays = {name: value for name, value in _values(given).items() if not (overrides and name in MONEY)}
-    found: dict[str, Scalar] = {}
-    for profile in profiles:
-        found |= _additions(profile, found if overrides else {**stays, **found})
-    gone = dict.fromkeys(_values(given).keys() - stays.keys())
-    return (given or CustomData()).model_copy(update={**gone, **found}) if stays or found else None
+    if not overrides:
+        return {**given, **_additions(profile, given)}
+    stays = {name: value for name, value in given.items() if name not in MONEY}
+    return {**stays, **profile.custom_data}
 
 
-def added(given: BaseModel | None, merged: BaseModel | None) -> list[str]:
-    """The names that carry more than the browser gave, or something else."""
-    before = _values(given)
-    return [name for name, value in _values(merged).items() if before.get(name) != value]
-
-
-def _additions(profile: Profile, known: Mapping[str, Any]) -> dict[str, Scalar]:
+def _additions(profile: Profile, known: Properties) -> dict[str, Scalar]:
     """What the profile knows besides; no amount where it is of another currency than what is known."""
     given, ours = known.get("currency"), profile.custom_data.get("currency")
     is_foreign = None not in (given, ours) and str(given).upper() != ours
-    unwanted = {*known, *(MONEY if is_foreign else ())}
+    unwanted = {*(name for name, value in known.items() if value is not None), *(MONEY if is_foreign else ())}
     return {name: value for name, value in profile.custom_data.items() if name not in unwanted}
-
-
-def _values(model: BaseModel | None) -> dict[str, Any]:
-    return model.model_dump(exclude_none=True) if model else {}

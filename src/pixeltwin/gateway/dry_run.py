@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.event import EventJson
 from pixeltwin.consent.verdict import Treatment
 from pixeltwin.gateway.look_ups import LookUps, Profiles
 from pixeltwin.mapping.origins import origins_of
@@ -39,7 +39,7 @@ class DryRun:
         return tuple((draft, end) for draft, end in pairs if isinstance(end, Sealed))
 
     @property
-    def event(self) -> ServerEvent | None:
+    def event(self) -> EventJson | None:
         """The first twin's event for Meta."""
         return self.twins[0][1].event if self.twins else None
 
@@ -117,7 +117,7 @@ class DryRun:
                 "parameters": hit.shown() if hit else [],
             },
             "skip": self.skip,
-            "twin": sealed.event.as_json() if sealed else None,
+            "twin": sealed.event if sealed else None,
             "notes": sealed.notes if sealed else [],
             "because": admission.because,
             "consent": admission.verdict.told,
@@ -127,7 +127,7 @@ class DryRun:
             "relayed": admission.relay is not None,
             "held": self.is_held,
             "origins": self.origins(),
-            "more_twins": [{"pixel_id": draft.pixel_id, "twin": end.event.as_json()} for draft, end in self.twins[1:]],
+            "more_twins": [{"pixel_id": draft.pixel_id, "twin": end.event} for draft, end in self.twins[1:]],
         }
 
 

@@ -108,11 +108,11 @@ def record_of_server_event(request: HitRequest, draft: Draft, state: State) -> R
         id=draft.record_id,
         received_at=request.received_at,
         pixel_id=draft.pixel_id,
-        event_name=event.event_name,
-        event_id=event.event_id,
-        source_url=event.event_source_url or "",
+        event_name=event["event_name"],
+        event_id=event["event_id"],
+        source_url=event.get("event_source_url", ""),
         state=state,
-        twin=event.as_json(),
+        twin=event,
     )
 
 

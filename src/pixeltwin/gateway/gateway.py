@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.event import EventJson, ServerEvent
 from pixeltwin.config import Config
 from pixeltwin.consent.verdict import Treatment
 from pixeltwin.delivery.clocks import ClockGuard
@@ -139,7 +139,7 @@ class Gateway:
         if isinstance(posted, Skip):
             self.count_skip(posted.reason)
             return posted
-        events = (event for event in posted.events if isinstance(event, ServerEvent))
+        events = (event.as_json() for event in posted.events if isinstance(event, ServerEvent))
         drafts = [self._ingested(event, position, posted) for position, event in enumerate(events)]
         if reason := await self._keeper.keep_posted(line, request, drafts):
             self.count_skip(reason)
@@ -237,12 +237,10 @@ class Gateway:
         except OSError as error:
             log.warning("parked pixels wait on", error=str(error))
 
-    def _ingested(self, event: ServerEvent, position: int, posted: Ingested) -> Draft:
-        if not event.event_id:
-            event = event.model_copy(update={"event_id": _minted(event, position)})
+    def _ingested(self, event: EventJson, position: int, posted: Ingested) -> Draft:
         return Draft(
             pixel_id=posted.pixel_id,
-            event=event,
+            event={**event, "event_id": event["event_id"] or _minted(event, position)},
             record_id=self.journal.next_id(),
             test_event_code=posted.test_event_code,
             from_server=True,
@@ -258,7 +256,7 @@ def _relay_of(line: Line, admission: Admission) -> Relay:
     return "background" if admission.verdict.relay is Treatment.HOLD and relay == "native" else relay
 
 
-def _minted(event: ServerEvent, position: int) -> str:
+def _minted(event: EventJson, position: int) -> str:
     """An id for an event that was posted without one: the same when the post is repeated, as after a 503."""
-    said = orjson.dumps([position, event.as_json()])
+    said = orjson.dumps([position, event])
     return MARK + hashlib.blake2b(said, digest_size=16).hexdigest()

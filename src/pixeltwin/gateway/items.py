@@ -56,7 +56,7 @@ def items_of(admission: Admission, relay: Relay, now: float) -> list[NewItem]:
 
 def twin_item(draft: Draft) -> NewItem:
     """The item of a draft that no browser's hit has made."""
-    return _item(draft.pixel_id, vars(draft.event), draft.as_bytes(), None, None, math.inf)
+    return _item(draft.pixel_id, draft.event, draft.as_bytes(), None, None, math.inf)
 
 
 def _item(

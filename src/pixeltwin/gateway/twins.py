@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from pixeltwin.capi.event import ServerEvent
+from pixeltwin.capi.event import EventJson
 from pixeltwin.config import Config
 from pixeltwin.delivery.backoff import retry_at
 from pixeltwin.delivery.journal import Journal, Record, State
@@ -21,7 +21,7 @@ from pixeltwin.enrich.memory import Memory, Remembered
 from pixeltwin.enrich.source import Profile, Source
 from pixeltwin.gateway.look_ups import Found, Keys, LookUps, Profiles
 from pixeltwin.mapping.sessions import sessions_of
-from pixeltwin.mirror import Draft, Kept, Policy, Sealed, read_draft, record_id_of, seal, unverified
+from pixeltwin.mirror import Draft, Policy, Sealed, record_id_of, seal, unverified
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.rules.ruleset import Ruled
 from pixeltwin.telemetry import LOOKUPS, RULE_ERRORS, RULES, TWINS, log
@@ -43,22 +43,18 @@ _ended: Final = cache(TWINS.labels)  # a look-up of labels takes longer than cou
 
 
 class Opened(NamedTuple):
-    """An item's draft; `filled` is its event with what was remembered, `recalled` says what that is.
-
-    `printed` is the draft's own event as it was kept.
-    """
+    """An item's draft; `filled` is its event with what was remembered, `recalled` says what that is."""
 
     item: Item
     draft: Draft
-    printed: bytes
-    filled: ServerEvent
+    filled: EventJson
     recalled: tuple[str, ...] = ()
 
 
 class SealedTwin(NamedTuple):
     """What the journal's record gets of a sealed twin, should somebody look at it."""
 
-    printed: bytes
+    event: EventJson
     origins: Mapping[str, str]
     notes: Sequence[str]
     rules: Sequence[str]
@@ -66,7 +62,7 @@ class SealedTwin(NamedTuple):
     def told(self, record: Record) -> Mapping[str, Any]:
         """The record's own origins are what rules have set when the hit came."""
         origins = {**record.origins, **self.origins}
-        return {"twin": orjson.loads(self.printed), "origins": origins, "notes": self.notes, "rules": self.rules}
+        return {"twin": self.event, "origins": origins, "notes": self.notes, "rules": self.rules}
 
 
 class Twins:
@@ -94,7 +90,7 @@ class Twins:
 
     async def prepare(self, items: Sequence[Item]) -> dict[int, Prepared]:
         """Seal a lease's drafts, with one look-up a source for all of them."""
-        opened = await self._recall([(item, kept) for item in items if not item.held and (kept := _read(item))])
+        opened = await self._recall([(item, draft) for item in items if not item.held and (draft := _read(item))])
         profiles = await self._look_up_all(one.draft for one in opened)
         prepared = {one.item.seq: self._seal(one, profiles) for one in opened}
         await self._remember(one for one in opened if isinstance(prepared[one.item.seq], Ready))
@@ -111,11 +107,11 @@ class Twins:
         for (pixel_id, kind), number in ends.items():
             _ended(self._names.get(pixel_id, "other"), STATES[kind]).inc(number)
 
-    async def _recall(self, read: Sequence[tuple[Item, Kept]]) -> list[Opened]:
+    async def _recall(self, read: Sequence[tuple[Item, Draft]]) -> list[Opened]:
         """The drafts with what is remembered of their browsers and orders, in one look-up."""
         if self._store is None:
-            return [_opened(item, kept, []) for item, kept in read]
-        keys = [self._keys(kept.draft) for _, kept in read]
+            return [Opened(item, draft, draft.event) for item, draft in read]
+        keys = [self._keys(draft) for _, draft in read]
         known: Mapping[bytes, Remembered] = {}
         if asked := set(chain.from_iterable(keys)):
             try:
@@ -123,8 +119,8 @@ class Twins:
             except OSError as error:
                 log.warning("nothing could be recalled", error=str(error))
         return [
-            _opened(item, kept, [known[key] for key in theirs if key in known])
-            for (item, kept), theirs in zip(read, keys, strict=True)
+            Opened(item, draft, *memory.enriched(draft.event, [known[key] for key in theirs if key in known]))
+            for (item, draft), theirs in zip(read, keys, strict=True)
         ]
 
     def _keys(self, draft: Draft) -> tuple[bytes, ...]:
@@ -202,11 +198,11 @@ class Twins:
         return Later(now + ORDER_RETRY, f"{source} does not know the order yet")
 
     def _ready(self, opened: Opened, sealed: Sealed) -> Ready:
-        draft, is_as_kept = opened.draft, sealed.event is opened.draft.event and opened.printed
-        printed = opened.printed if is_as_kept else sealed.event.as_bytes()
+        draft = opened.draft
         origins = {**dict.fromkeys(opened.recalled, "remembered"), **sealed.origins}
-        self._journal.change(draft.record_id, SealedTwin(printed, origins, sealed.notes, sealed.rules).told)
-        return Ready(printed, sealed.test_event_code or self._test_codes.get(draft.pixel_id, ""), draft.credential)
+        self._journal.change(draft.record_id, SealedTwin(sealed.event, origins, sealed.notes, sealed.rules).told)
+        test_code = sealed.test_event_code or self._test_codes.get(draft.pixel_id, "")
+        return Ready(orjson.dumps(sealed.event), test_code, draft.credential)
 
 
 def _count(ruled: Ruled) -> None:
@@ -216,14 +212,8 @@ def _count(ruled: Ruled) -> None:
         RULE_ERRORS.labels(fault.partition(":")[0]).inc()
 
 
-def _opened(item: Item, kept: Kept, recalled: list[Remembered]) -> Opened:
-    draft, printed = kept
-    filled, known = memory.enriched(draft.event, recalled) if recalled else (draft.event, ())
-    return Opened(item, draft, printed, filled, known)
-
-
-def _read(item: Item) -> Kept | None:
+def _read(item: Item) -> Draft | None:
     try:
-        return read_draft(item.payload)
+        return Draft.from_bytes(item.payload)
     except ValueError:
         return None

@@ -7,7 +7,7 @@ Everything here is pure and synchronous: time and chance arrive as arguments, lo
 """
 
 from pixeltwin.mirror.admission import Admission, Decide, admit, admit_openbridge
-from pixeltwin.mirror.draft import Draft, Kept, Twin, read_draft, record_id_of
+from pixeltwin.mirror.draft import Draft, Twin, record_id_of
 from pixeltwin.mirror.ingesting import Ingested, admit_ingest
 from pixeltwin.mirror.policy import PixelPolicy, Policy, SourcePolicy
 from pixeltwin.mirror.sealing import Known, Sealed, Unsent, seal, unverified
@@ -17,7 +17,6 @@ __all__ = [
     "Decide",
     "Draft",
     "Ingested",
-    "Kept",
     "Known",
     "PixelPolicy",
     "Policy",
@@ -28,7 +27,6 @@ __all__ = [
     "admit",
     "admit_ingest",
     "admit_openbridge",
-    "read_draft",
     "record_id_of",
     "seal",
     "unverified",

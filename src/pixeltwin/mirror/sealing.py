@@ -5,12 +5,12 @@ Draft ─ remembered ─ look-ups ─ verify ─ late rules ─ limits ─ refus
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from pixeltwin.capi.event import EventJson, ServerEvent
 from pixeltwin.capi.validate import Refusal, refusal, remarks
 from pixeltwin.consent.verdict import ALLOWED, Answer
-from pixeltwin.enrich.merge import added, merged_custom_data, more_user_data
+from pixeltwin.enrich.merge import joined
 from pixeltwin.enrich.source import Profile
 from pixeltwin.mirror.draft import Draft
 from pixeltwin.mirror.limits import cleaned_of_rules, never_less_limited, taken_back
@@ -26,7 +26,7 @@ class Sealed(NamedTuple):
     `rules` are all that held, early and late; `ruled` is what late ones made of it.
     """
 
-    event: ServerEvent
+    event: EventJson
     origins: Mapping[str, str]
     notes: tuple[str, ...]
     rules: tuple[str, ...]
@@ -51,7 +51,7 @@ type Known = Mapping[str, Profile]  # what each source knows of the customer, by
 
 def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Unsent:
     """The event for Meta with what the sources know, or why there is none after all."""
-    event: ServerEvent = draft.event
+    event = draft.event
     origins: dict[str, str] = {}
     kept_back: list[str] = []
     if known:
@@ -99,45 +99,31 @@ def _admitted(known: Known, policy: Policy) -> tuple[Known, list[str]]:
     return admitted, [f"personal_data_removed: custom_data.{name}" for name in found]
 
 
-def _joined(draft: Draft, known: Known, policy: Policy) -> tuple[ServerEvent, dict[str, str]]:
+def _joined(draft: Draft, known: Known, policy: Policy) -> tuple[EventJson, dict[str, str]]:
     """The event with what the sources know, and which source added what. What an event is worth, its verifier says."""
     pixel = policy.pixels.get(draft.pixel_id)
     event = draft.event
     origins: dict[str, str] = {}
     for name in dict.fromkeys((draft.verifier, *(pixel.enrich if pixel else ()))):
         if profile := known.get(name):
-            event, fields = _with(event, profile, overrides=name == draft.verifier)
-            origins |= dict.fromkeys(fields, name)
+            event, fields = joined(event, profile, overrides=name == draft.verifier)
+            origins.update(dict.fromkeys(fields, name))
     return event, origins
 
 
-def _with(event: ServerEvent, profile: Profile, *, overrides: bool) -> tuple[ServerEvent, list[str]]:
-    """The event with what one source knows, and the fields that it set."""
-    more = more_user_data(event.user_data, profile)
-    if not more and not profile.custom_data and not overrides:
-        return event, []
-    changes: dict[str, Any] = {"user_data": event.user_data.model_copy(update=more)} if more else {}
-    fields = [f"user_data.{key}" for key in more]
-    if profile.custom_data or overrides:
-        changes["custom_data"] = made = merged_custom_data(event.custom_data, [profile], overrides=overrides)
-        fields += [f"custom_data.{key}" for key in added(event.custom_data, made)]
-    return event.model_copy(update=changes), fields
-
-
 def _ruled(
-    draft: Draft, event: ServerEvent, known: Known, policy: Policy, now: float
-) -> tuple[ServerEvent, Ruled, list[str]]:
+    draft: Draft, event: EventJson, known: Known, policy: Policy, now: float
+) -> tuple[EventJson, Ruled, list[str]]:
     """The event as late rules have set it, what they decided, and remarks about what of theirs was removed."""
-    given = event.as_json()
-    moment = _sealing(draft, given, known, policy)
+    moment = _sealing(draft, event, known, policy)
     ruled = policy.rules.decide_late(draft.late, moment, policy.hash_values(draft.pixel_id), now)
-    if moment.event is given:
+    if moment.event is event:
         return event, ruled, []
     made, removed = cleaned_of_rules(moment.event, ruled, policy.privacy, policy.clean_rules)
-    limited = never_less_limited(made, given, ALLOWED)
+    limited = never_less_limited(made, event, ALLOWED)
     if limited is not made:
         taken_back(ruled)
-    return ServerEvent.model_validate(limited), ruled, removed
+    return ServerEvent.model_validate(limited).as_json(), ruled, removed
 
 
 def _sealing(draft: Draft, event: EventJson, known: Known, policy: Policy) -> Sealing:
