@@ -1,7 +1,6 @@
 """From a customer's row to a profile: the one place where plaintext from a source becomes hashes."""
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -57,19 +56,17 @@ def _user_data(
 ) -> tuple[dict[str, tuple[str, ...]], list[str]]:
     """The hashes by Meta's key, and the names of what the row has and could not be hashed."""
     given = {name: value for name, path in columns.items() if (value := value_at(row, path)) is not None}
-    country = _country(texts_of(given.get("country"))) or default_country
+    country = (_country(given["country"]) if "country" in given else None) or default_country
     user_data, unusable = {}, []
     for name, value in given.items():
-        if found := _hashes_of(name, value, country, hashes):
+        if found := hashes(name, value, country) if type(value) is str else _all_hashes(name, value, country, hashes):
             user_data[name] = found
         elif not is_absent(value):
             unusable.append(f"user_data.{name}")
     return user_data, unusable
 
 
-def _hashes_of(name: str, value: Any, country: str | None, hashes: Hasher) -> tuple[str, ...]:
-    if isinstance(value, str):  # most
-        return hashes(name, value, country) if value else ()
+def _all_hashes(name: str, value: Any, country: str | None, hashes: Hasher) -> tuple[str, ...]:
     return tuple(dict.fromkeys(made for text in texts_of(value) for made in hashes(name, text, country)))
 
 
@@ -84,10 +81,11 @@ def _child(node: Any, step: str) -> Any:
     return node[int(step)] if is_item else None
 
 
-def _country(texts: tuple[str, ...]) -> str | None:
-    with suppress(LookupError):
-        return _code(texts[0]) if texts else None
-    return None
+def _country(value: Any) -> str | None:
+    try:
+        return _code(next(iter(texts_of(value)), ""))
+    except LookupError:
+        return None
 
 
 @lru_cache(300)
