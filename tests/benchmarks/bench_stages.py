@@ -58,10 +58,10 @@ def hit(number: int) -> bytes:
         cd_content_ids='["SKU-1001","SKU-2044"]',
         cd_content_type="product",
         cd_num_items="2",
-        ud_em="0c7e6a405862e402eb76a70f8a26fc732d07c32931e9fae9ab1582911d2e8a3b",
         fbp=browser,
         eid=f"order-{number}",
         ts=str(time.time_ns() // 1_000_000),
+        **{"ud[em]": "0c7e6a405862e402eb76a70f8a26fc732d07c32931e9fae9ab1582911d2e8a3b"},
     )
     headers = {
         "Host": "px.shop.example",
