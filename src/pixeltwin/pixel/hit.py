@@ -9,7 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import parse_qsl
+
+import orjson
 
 from pixeltwin.pixel import multipart
 from pixeltwin.pixel.request import HitRequest
@@ -21,9 +23,7 @@ MULTIPART: Final = "multipart/form-data"
 MATCHING: Final = ("ud[", "udff[", "aud[", "audff[")
 HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
 
-# What most codes stand for; not %25: what it makes may be a code, and is none.
-USUAL: Final = tuple((f"%{ord(character):02X}", character) for character in ':/?,"[]{} ')
-SEPARATORS: Final = tuple((f"%{ord(character):02X}", character) for character in "&=")  # not before the pairs are cut
+BEYOND_ASCII: Final = re.compile("%[89A-Fa-f]")
 
 type Parameters = tuple[tuple[str, str], ...]
 
@@ -53,15 +53,14 @@ class PixelHit:
 
     @classmethod
     def of(cls, parameters: Parameters) -> "PixelHit":
-        last: dict[str, str] = {}
+        last = dict(parameters)
         groups: dict[str, dict[str, str]] = {}
         is_tidy = True
-        for name, value in parameters:
-            last[name] = value
+        for name in last:
             if "[" in name:
                 prefix, _, key = name.partition("[")
-                if key.endswith("]"):
-                    groups.setdefault(prefix, {})[key[:-1]] = value
+                if name[-1] == "]":
+                    groups.setdefault(prefix, {})[key[:-1]] = last[name]
                 else:
                     is_tidy = False
         return cls(parameters, last, groups, is_tidy)
@@ -136,23 +135,33 @@ def _form(raw: bytes, limits: Limits) -> Parameters | Skip:
 
 
 def pairs(text: str) -> Parameters:
-    """What `parse_qsl` reads, blank values kept, in half of its time: usual codes are undone in the whole text."""
-    text = text.replace("+", " ")
-    for code, character in USUAL:
-        text = text.replace(code, character)
-    found = []
-    for pair in filter(None, text.split("&")):
-        name, _, value = pair.partition("=")
-        found.append((_unquoted(name), _unquoted(value)) if "%" in pair else (name, value))
-    return tuple(found)
+    """What `parse_qsl` reads, blank values kept; of what browsers write in a seventh of its time."""
+    read = _read_as_json(text)
+    return tuple(parse_qsl(text, keep_blank_values=True, errors="replace")) if read is None else read
 
 
-def _unquoted(text: str) -> str:
-    for code, character in SEPARATORS:
-        text = text.replace(code, character)
-    if "%" not in text:
-        return text
-    return unquote_to_bytes(text).decode("utf-8", "replace") if text.isascii() else unquote(text)
+def _read_as_json(text: str) -> Parameters | None:
+    """A form as JSON, which has other marks for the same: `&`, `=` and `%3A` are `","`, `":"` and `\\u003A` there.
+
+    None for what no browser writes: marks of JSON, a code or a pair that is none, a name or a `=` once more.
+    """
+    if not text.isascii() or '"' in text or "\\" in text:
+        return None
+    marked = text.replace("+", " ").replace("%", r"\u00").replace("=", '":"').replace("&", '","')
+    try:
+        found: dict[str, str] = orjson.loads(f'{{"{marked}"}}')
+    except orjson.JSONDecodeError:
+        return None
+    if len(found) != text.count("="):
+        return None
+    if BEYOND_ASCII.search(text):  # such a code is a byte of UTF-8
+        return tuple([(_of_bytes(name), _of_bytes(value)) for name, value in found.items()])
+    return tuple(found.items())
+
+
+def _of_bytes(characters: str) -> str:
+    """The text whose bytes in UTF-8 are characters here."""
+    return characters.encode("latin-1").decode("utf-8", "replace")
 
 
 def _parts(request: HitRequest, limits: Limits) -> Parameters | Skip:
