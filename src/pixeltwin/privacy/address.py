@@ -5,11 +5,13 @@ filters find is masked in place, or its parameter or path segment goes. Every ot
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, reduce
 from typing import Final
 from urllib.parse import quote, unquote
 
+from pixeltwin.patterns import finder
 from pixeltwin.privacy.settings import Privacy
 
 # RFC 3986, appendix B; every text matches
@@ -23,6 +25,7 @@ MAX_WORDS: Final = 500  # of an address, and of those in it; no page has such a 
 BETWEEN: Final = b"/?&;#!=[]."
 SPACES: Final = bytes.maketrans(BETWEEN, b" " * len(BETWEEN))
 WITHIN: Final = b"-_"
+BOUNDARY: Final = rf"[\s{re.escape(BETWEEN.decode())}]"
 # after these a path goes on with what opens an account or confirms one
 LINKS: Final = frozenset(
     (
@@ -57,15 +60,16 @@ def is_quiet(text: str, privacy: Privacy) -> bool:
 
     Where it is so of several, each on a line of its own, it is so of each.
     """
-    plain = unquote(text)
+    plain = unquote(text) if "%" in text else text
     if "@" in plain or "%" in plain or privacy.detector.suspects_plain(plain):
         return False
-    words, names = _words(plain), _names(plain)
-    if not _telling_words(privacy.parameters).isdisjoint(words):
-        private = _private_words(privacy.parameters)
-        if not (LINKS.isdisjoint(words) and private.isdisjoint(_words(" ".join(names)))):
-            return False
-    return not privacy.detector.is_told_by(names)
+    names = _names(plain)
+    if privacy.detector.is_told_by(names):
+        return False
+    if not _finds_telling_word(privacy.parameters)(plain.lower().replace("-", "").replace("_", "")):
+        return True
+    private = _private_words(privacy.parameters)
+    return LINKS.isdisjoint(_words(plain)) and private.isdisjoint(_words(" ".join(names)))
 
 
 def _words(text: str) -> list[bytes]:
@@ -98,9 +102,10 @@ def _private_words(parameters: frozenset[str]) -> frozenset[bytes]:
 
 
 @cache
-def _telling_words(parameters: frozenset[str]) -> frozenset[bytes]:
-    """The words of which an address has one, where anything is done about it for its words."""
-    return LINKS | _private_words(parameters)
+def _finds_telling_word(parameters: frozenset[str]) -> Callable[[str], bool]:
+    """Tells whether an address, in small letters and without hyphens, has a word for which something is done to it."""
+    words = "|".join(re.escape(word.decode()) for word in LINKS | _private_words(parameters))
+    return finder(rf"(?:^|{BOUNDARY})(?:{words})(?:{BOUNDARY}|$)")
 
 
 def is_kept(name: str, value: str) -> bool:
