@@ -25,6 +25,8 @@ MAX_WORDS: Final = 500  # of an address, and of those in it; no page has such a 
 BETWEEN: Final = b"/?&;#!=[]."
 SPACES: Final = bytes.maketrans(BETWEEN, b" " * len(BETWEEN))
 WITHIN: Final = b"-_"
+LONGEST_PATTERN: Final = 100_000  # characters; with a list of more words each address is looked at closely
+HYPHENS: Final = rf"[{re.escape(WITHIN.decode())}]*"
 BOUNDARY: Final = rf"[\s{re.escape(BETWEEN.decode())}]"
 # after these a path goes on with what opens an account or confirms one
 LINKS: Final = frozenset(
@@ -66,7 +68,7 @@ def is_quiet(text: str, privacy: Privacy) -> bool:
     names = _names(plain)
     if privacy.detector.is_told_by(names):
         return False
-    if not _finds_telling_word(privacy.parameters)(plain.lower().replace("-", "").replace("_", "")):
+    if not _finds_telling_word(privacy.parameters)(plain):
         return True
     private = _private_words(privacy.parameters)
     return LINKS.isdisjoint(_words(plain)) and private.isdisjoint(_words(" ".join(names)))
@@ -103,9 +105,12 @@ def _private_words(parameters: frozenset[str]) -> frozenset[bytes]:
 
 @cache
 def _finds_telling_word(parameters: frozenset[str]) -> Callable[[str], bool]:
-    """Tells whether an address, in small letters and without hyphens, has a word for which something is done to it."""
-    words = "|".join(re.escape(word.decode()) for word in LINKS | _private_words(parameters))
-    return finder(rf"(?:^|{BOUNDARY})(?:{words})(?:{BOUNDARY}|$)")
+    """Tells whether an address has a word for which something is done to it."""
+    words = (word.decode() for word in LINKS | _private_words(parameters))
+    written = "|".join(HYPHENS.join(map(re.escape, word)) for word in words)
+    if len(written) > LONGEST_PATTERN:
+        return lambda text: True
+    return finder(rf"(?i)(?:^|{BOUNDARY}){HYPHENS}(?:{written}){HYPHENS}(?:{BOUNDARY}|$)")
 
 
 def is_kept(name: str, value: str) -> bool:

@@ -120,7 +120,7 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
         if group in MATCHING_GROUPS and not all(map(_is_hashed, values.values())):
             return False
     properties = hit.group("cd")
-    if privacy.detector.is_told_by(properties) or not privacy.custom_data.admits_all(properties):
+    if privacy.detector.is_told_by(properties.keys() - STANDARD) or not privacy.custom_data.admits_all(properties):
         return False
     addresses = (request.header("referer"), hit.get("dl"), hit.get("rl"))
     text = "\n".join((*addresses, *properties, *properties.values()))
