@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixeltwin.pixel.hit import pairs
+from pixeltwin.pixel.hit import PixelHit, form_of
 
 PIECES = st.sampled_from(
     [
@@ -19,7 +19,7 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=30).map("".join))
 def test_any_codes_are_read_as_by_pythons_own_parser(text: str) -> None:
-    assert list(pairs(text)) == parse_qsl(text, keep_blank_values=True, errors="replace")
+    assert list(PixelHit.of(form_of(text)).parameters) == parse_qsl(text, keep_blank_values=True, errors="replace")
 
 
 @pytest.mark.parametrize("quoted", [quote, quote_plus])
@@ -28,4 +28,4 @@ def test_what_browsers_write_is_read_as_by_pythons_own_parser(
     quoted: Callable[..., str], values: dict[str, str]
 ) -> None:
     text = urlencode(values, quote_via=quoted, errors="replace")
-    assert list(pairs(text)) == parse_qsl(text, keep_blank_values=True, errors="replace")
+    assert list(PixelHit.of(form_of(text)).parameters) == parse_qsl(text, keep_blank_values=True, errors="replace")

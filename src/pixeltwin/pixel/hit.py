@@ -26,6 +26,8 @@ HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
 BEYOND_ASCII: Final = re.compile("%[89A-Fa-f]")
 
 type Parameters = tuple[tuple[str, str], ...]
+type Named = dict[str, str]
+"""Parameters of which no name is there twice, in their order."""
 
 NO_GROUP: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -43,17 +45,19 @@ class Limits:
 class PixelHit:
     """A hit's parameters, decoded, in the order they came, blank values and repeats kept.
 
-    `is_tidy`: every name in which a bracket opens ends where it closes.
+    `is_tidy`: every name in which a bracket opens ends where it closes. `repeating`: all parameters, if any name is
+    there twice.
     """
 
-    parameters: Final[Parameters]
     last: Final[Mapping[str, str]]  # by name
     groups: Final[Mapping[str, Mapping[str, str]]]
     is_tidy: Final[bool]
+    repeating: Final[Parameters]
 
     @classmethod
-    def of(cls, parameters: Parameters) -> "PixelHit":
+    def of(cls, parameters: Named | Parameters) -> "PixelHit":
         last = dict(parameters)
+        repeating = parameters if isinstance(parameters, tuple) and len(parameters) > len(last) else ()
         groups: dict[str, dict[str, str]] = {}
         is_tidy = True
         for name in last:
@@ -63,7 +67,11 @@ class PixelHit:
                     groups.setdefault(prefix, {})[key[:-1]] = last[name]
                 else:
                     is_tidy = False
-        return cls(parameters, last, groups, is_tidy)
+        return cls(last, groups, is_tidy, repeating)
+
+    @property
+    def parameters(self) -> Parameters:
+        return self.repeating or tuple(self.last.items())
 
     def get(self, name: str) -> str:
         """The parameter's value, of repeated ones the last (PROTOCOL 3.4); empty when missing or blank."""
@@ -107,7 +115,13 @@ def parse_hit(request: HitRequest, limits: Limits) -> PixelHit | Skip:
         return query
     if isinstance(body := _body(request, limits), Skip):
         return body
-    return checked(PixelHit.of(query + body))
+    return checked(PixelHit.of(_together(query, body)))
+
+
+def _together(query: Named | Parameters, body: Named | Parameters) -> Named | Parameters:
+    if not (query and body):  # nearly all
+        return query or body
+    return PixelHit.of(query).parameters + PixelHit.of(body).parameters
 
 
 def _hide(value: str) -> str:
@@ -119,7 +133,7 @@ def body_type(request: HitRequest) -> str:
     return request.header("content-type").partition(";")[0].strip().lower() if request.body else ""
 
 
-def _body(request: HitRequest, limits: Limits) -> Parameters | Skip:
+def _body(request: HitRequest, limits: Limits) -> Named | Parameters | Skip:
     if not request.body:
         return ()
     if request.header("content-encoding"):  # the pixel never compresses; a small bomb would become 300 MB
@@ -128,19 +142,19 @@ def _body(request: HitRequest, limits: Limits) -> Parameters | Skip:
     return read(request, limits) if read else Skip(Reason.UNKNOWN_BODY_TYPE)
 
 
-def _form(raw: bytes, limits: Limits) -> Parameters | Skip:
+def _form(raw: bytes, limits: Limits) -> Named | Parameters | Skip:
     if raw.count(b"&") >= limits.params:
         return Skip(Reason.TOO_MANY_PARAMETERS)
-    return pairs(raw.decode("utf-8", "replace"))
+    return form_of(raw.decode("utf-8", "replace"))
 
 
-def pairs(text: str) -> Parameters:
+def form_of(text: str) -> Named | Parameters:
     """What `parse_qsl` reads, blank values kept; of what browsers write in a seventh of its time."""
-    read = _read_as_json(text)
-    return tuple(parse_qsl(text, keep_blank_values=True, errors="replace")) if read is None else read
+    named = _read_as_json(text)
+    return tuple(parse_qsl(text, keep_blank_values=True, errors="replace")) if named is None else named
 
 
-def _read_as_json(text: str) -> Parameters | None:
+def _read_as_json(text: str) -> Named | None:
     """A form as JSON, which has other marks for the same: `&`, `=` and `%3A` are `","`, `":"` and `\\u003A` there.
 
     None for what no browser writes: marks of JSON, a code or a pair that is none, a name or a `=` once more.
@@ -149,14 +163,12 @@ def _read_as_json(text: str) -> Parameters | None:
         return None
     marked = text.replace("+", " ").replace("%", r"\u00").replace("=", '":"').replace("&", '","')
     try:
-        found: dict[str, str] = orjson.loads(f'{{"{marked}"}}')
+        found: Named = orjson.loads(f'{{"{marked}"}}')
     except orjson.JSONDecodeError:
         return None
-    if len(found) != text.count("="):
-        return None
     if BEYOND_ASCII.search(text):  # such a code is a byte of UTF-8
-        return tuple([(_of_bytes(name), _of_bytes(value)) for name, value in found.items()])
-    return tuple(found.items())
+        found = {_of_bytes(name): _of_bytes(value) for name, value in found.items()}
+    return found if len(found) == text.count("=") else None
 
 
 def _of_bytes(characters: str) -> str:
@@ -174,7 +186,7 @@ def _parts(request: HitRequest, limits: Limits) -> Parameters | Skip:
         return Skip(Reason.BROKEN_MULTIPART)
 
 
-BODY_READERS: Final[Mapping[str, Callable[[HitRequest, Limits], Parameters | Skip]]] = {
+BODY_READERS: Final[Mapping[str, Callable[[HitRequest, Limits], Named | Parameters | Skip]]] = {
     FORM: lambda request, limits: _form(request.body, limits),
     MULTIPART: _parts,
 }

@@ -129,9 +129,7 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
 
 def _hides_any(hit: PixelHit) -> bool:
     """Whether of what is looked at a name is there twice: only the last one is among its groups."""
-    if len(hit.last) == len(hit.parameters):
-        return False
-    names = [name for name, _ in hit.parameters if name.startswith(LOOKED_AT)]
+    names = [name for name, _ in hit.repeating if name.startswith(LOOKED_AT)]
     return len(names) != len(set(names))
 
 
