@@ -7,6 +7,7 @@ an urlencoded form POST, and a multipart beacon. It never raises: what cannot be
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl
@@ -23,6 +24,8 @@ MULTIPART: Final = "multipart/form-data"
 MATCHING: Final = ("ud[", "udff[", "aud[", "audff[")
 HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
 
+NAMES: Final = 1024  # whose place is remembered: a shop's properties are few, but clients make names up
+USUAL_NAME: Final = 100  # characters; longer ones are not remembered
 BEYOND_ASCII: Final = re.compile("%[89A-Fa-f]")
 
 type Parameters = tuple[tuple[str, str], ...]
@@ -62,9 +65,9 @@ class PixelHit:
         is_tidy = True
         for name in last:
             if "[" in name:
-                prefix, _, key = name.partition("[")
                 if name[-1] == "]":
-                    groups.setdefault(prefix, {})[key[:-1]] = last[name]
+                    prefix, key = _known_place(name) if len(name) <= USUAL_NAME else _place(name)
+                    groups.setdefault(prefix, {})[key] = last[name]
                 else:
                     is_tidy = False
         return cls(last, groups, is_tidy, repeating)
@@ -103,6 +106,15 @@ class PixelHit:
         if last := self.get("eid"):
             return last
         return next((value for name, value in reversed(self.parameters) if name == "eid" and value), "")
+
+
+def _place(name: str) -> tuple[str, str]:
+    """The group of a name, and its key in it: `cd` and `value` of `cd[value]`."""
+    prefix, _, key = name[:-1].partition("[")
+    return prefix, key
+
+
+_known_place = lru_cache(NAMES)(_place)
 
 
 def parse_hit(request: HitRequest, limits: Limits) -> PixelHit | Skip:

