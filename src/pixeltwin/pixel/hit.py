@@ -52,6 +52,8 @@ class PixelHit:
     there twice.
     """
 
+    pixel_id: Final[str]
+    event_name: Final[str]
     last: Final[Mapping[str, str]]  # by name
     groups: Final[Mapping[str, Mapping[str, str]]]
     is_tidy: Final[bool]
@@ -70,7 +72,7 @@ class PixelHit:
                     groups.setdefault(prefix, {})[key] = last[name]
                 else:
                     is_tidy = False
-        return cls(last, groups, is_tidy, repeating)
+        return cls(last.get("id", ""), last.get("ev", ""), last, groups, is_tidy, repeating)
 
     @property
     def parameters(self) -> Parameters:
@@ -91,14 +93,6 @@ class PixelHit:
         """The parameters as a person may see them: matching data that is no hash stays out of sight."""
         shown = [(pair[0], _hide(pair[1])) if pair[0].startswith(MATCHING) else pair for pair in self.parameters]
         return tuple(shown)
-
-    @property
-    def pixel_id(self) -> str:
-        return self.get("id")
-
-    @property
-    def event_name(self) -> str:
-        return self.get("ev")
 
     @property
     def event_id(self) -> str:

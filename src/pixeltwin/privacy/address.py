@@ -27,6 +27,7 @@ SPACES: Final = bytes.maketrans(BETWEEN, b" " * len(BETWEEN))
 WITHIN: Final = b"-_"
 LONGEST_PATTERN: Final = 100_000  # characters; with a list of more words each address is looked at closely
 HYPHENS: Final = rf"[{re.escape(WITHIN.decode())}]*"
+NO_LETTERS: Final = rf"[^A-Za-z=&{BEFORE_NAMES}]*"  # between those of a name
 BOUNDARY: Final = rf"[\s{re.escape(BETWEEN.decode())}]"
 # after these a path goes on with what opens an account or confirms one
 LINKS: Final = frozenset(
@@ -65,13 +66,12 @@ def is_quiet(text: str, privacy: Privacy) -> bool:
     plain = unquote(text) if "%" in text else text
     if "@" in plain or "%" in plain or privacy.detector.suspects_plain(plain):
         return False
-    names = _names(plain)
-    if privacy.detector.is_told_by(names):
+    if _finds_telling_name(privacy.detector.names)(plain) and privacy.detector.is_told_by(_names(plain)):
         return False
     if not _finds_telling_word(privacy.parameters)(plain):
         return True
     private = _private_words(privacy.parameters)
-    return LINKS.isdisjoint(_words(plain)) and private.isdisjoint(_words(" ".join(names)))
+    return LINKS.isdisjoint(_words(plain)) and private.isdisjoint(_words(" ".join(_names(plain))))
 
 
 def _words(text: str) -> list[bytes]:
@@ -111,6 +111,15 @@ def _finds_telling_word(parameters: frozenset[str]) -> Callable[[str], bool]:
     if len(written) > LONGEST_PATTERN:
         return lambda text: True
     return finder(rf"(?i)(?:^|{BOUNDARY}){HYPHENS}(?:{written}){HYPHENS}(?:{BOUNDARY}|$)")
+
+
+@cache
+def _finds_telling_name(names: frozenset[str]) -> Callable[[str], bool]:
+    """Tells whether an address may have a parameter of such a name: wherever its letters stand within one."""
+    if not names:
+        return lambda text: False
+    letters = (NO_LETTERS.join(f"[{letter}{letter.upper()}]" for letter in name) for name in names)
+    return finder(rf"(?:{'|'.join(letters)})[^=&{BEFORE_NAMES}]*=")
 
 
 def is_kept(name: str, value: str) -> bool:

@@ -26,8 +26,8 @@ class Detector:
         self._hinted = finder("|".join(it.HINT for it in filters if it.HINT) or NEVER)
         self._unhinted = [it for it in filters if not it.HINT]
         self._removes = removes
-        names = frozenset[str]().union(*(it.NAMES for it in filters))
-        self._tells = lru_cache(KNOWN)(lambda name: not names.isdisjoint(words(name)))
+        self.names = frozenset[str]().union(*(it.NAMES for it in filters))  # that tell what a text is
+        self._tells = lru_cache(KNOWN)(lambda name: not self.names.isdisjoint(words(name)))
 
     def suspects(self, text: str, name: str = "") -> bool:
         """Whether anything may be found; cheap."""
