@@ -7,13 +7,13 @@ an urlencoded form POST, and a multipart beacon. It never raises: what cannot be
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl
 
 import orjson
 
+from pixeltwin.memo import Memo
 from pixeltwin.pixel import multipart
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
@@ -24,8 +24,6 @@ MULTIPART: Final = "multipart/form-data"
 MATCHING: Final = ("ud[", "udff[", "aud[", "audff[")
 HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
 
-NAMES: Final = 1024  # whose place is remembered: a shop's properties are few, but clients make names up
-USUAL_NAME: Final = 100  # characters; longer ones are not remembered
 BEYOND_ASCII: Final = re.compile("%[89A-Fa-f]")
 
 type Parameters = tuple[tuple[str, str], ...]
@@ -68,7 +66,7 @@ class PixelHit:
         for name in last:
             if "[" in name:
                 if name[-1] == "]":
-                    prefix, key = _known_place(name) if len(name) <= USUAL_NAME else _place(name)
+                    prefix, key = PLACES[name]
                     groups.setdefault(prefix, {})[key] = last[name]
                 else:
                     is_tidy = False
@@ -108,7 +106,7 @@ def _place(name: str) -> tuple[str, str]:
     return prefix, key
 
 
-_known_place = lru_cache(NAMES)(_place)
+PLACES: Final = Memo(_place)
 
 
 def parse_hit(request: HitRequest, limits: Limits) -> PixelHit | Skip:

@@ -2,18 +2,17 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
+from pixeltwin.memo import Memo
 from pixeltwin.patterns import finder
-from pixeltwin.privacy.filter import LONGEST_NAME, FilterSettings, Span, words
+from pixeltwin.privacy.filter import FilterSettings, Span, words
 
 REMOVED: Final = "_removed_"  # Meta's own word (PROTOCOL 3.5)
 ROUNDS: Final = 3  # of percent-encoding that are undone
 NEVER: Final = r"[^\s\S]"  # matches nothing
 PASSES: Final = 4  # what stood beside a mask may be found only without its neighbour
-KNOWN: Final = 4096  # names: there are few, but clients make them up
 CODE: Final = re.compile(r"%(?:25)*[0-9A-Fa-f]{2}")
 CODES: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
@@ -27,7 +26,7 @@ class Detector:
         self._unhinted = [it for it in filters if not it.HINT]
         self._removes = removes
         self.names = frozenset[str]().union(*(it.NAMES for it in filters))  # that tell what a text is
-        self._tells = lru_cache(KNOWN)(lambda name: not self.names.isdisjoint(words(name)))
+        self._tells = Memo[str, bool](lambda name: not self.names.isdisjoint(words(name)))
 
     def suspects(self, text: str, name: str = "") -> bool:
         """Whether anything may be found; cheap."""
@@ -43,7 +42,7 @@ class Detector:
     def is_told_by(self, names: Iterable[str]) -> bool:
         """Whether a text of one of these names may be personal by its name, whatever it looks like."""
         for name in names:  # noqa: SIM110 `any` with a generator costs three times as much
-            if len(name) <= LONGEST_NAME and self._tells(name):
+            if self._tells[name]:
                 return True
         return False
 

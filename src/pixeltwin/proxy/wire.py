@@ -4,18 +4,20 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
 import httptools
 
+from pixeltwin.memo import Memo
 from pixeltwin.pixel.answer import Answer
 from pixeltwin.pixel.request import HitRequest
 
 END_OF_HEAD: Final = re.compile(rb"\n\r?\n")  # also one that llhttp does not accept: nobody waits for another
 REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 TLS: Final = b"\x16"  # how a handshake begins, which may be long in coming to something like the end of a head
+# headers' names as they are looked up: browsers send the same few dozen with every request
+NAMES: Final = Memo[bytes, str](lambda name: name.lower().decode("latin-1"))
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 type Fields = list[tuple[bytes, bytes]]
@@ -198,16 +200,10 @@ def _length(headers: Mapping[str, str]) -> int | None:
     return None
 
 
-@lru_cache(256)  # browsers send the same few dozen with every request
-def lowered(name: bytes) -> str:
-    """A header's name as it is looked up."""
-    return name.lower().decode("latin-1")
-
-
 def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
     try:
-        joined = {lowered(name): value.decode() for name, value in fields}
+        joined = {NAMES[name]: value.decode() for name, value in fields}
     except UnicodeDecodeError:
         return _rejoined(fields)
     return joined if len(joined) == len(fields) else _rejoined(fields)
@@ -216,7 +212,7 @@ def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 def _rejoined(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = lowered(raw_name), raw_value.decode("utf-8", "replace")
+        name, value = NAMES[raw_name], raw_value.decode("utf-8", "replace")
         if name in joined:
             value = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}"
         joined[name] = value
