@@ -17,6 +17,7 @@ from pixeltwin.mapping.element import reader
 from pixeltwin.mapping.notes import notes
 from pixeltwin.mapping.openbridge import OpenBridgePost, parse_openbridge, with_every_hash
 from pixeltwin.mapping.server_event import server_event
+from pixeltwin.memo import Memo
 from pixeltwin.mirror.draft import Draft, Twin
 from pixeltwin.mirror.limits import cleaned_of_rules, limited_copy, never_less_limited, taken_back
 from pixeltwin.mirror.policy import PixelPolicy, Policy
@@ -346,7 +347,7 @@ def _stranger(hit: PixelHit, request: HitRequest, address: str | None, policy: P
 
 def _is_from_our_pages(request: HitRequest, policy: Policy) -> bool:
     """Whether the page may send hits. A request that names no page passes: this only raises the bar (THREATS T4)."""
-    origin = request.header("origin") or _origin_of(request.header("referer"))
+    origin = request.header("origin") or ORIGINS[request.header("referer")]
     return origin in ("", "null") or policy.admits_origin(origin)
 
 
@@ -356,3 +357,6 @@ def _origin_of(address: str) -> str:
     except ValueError:
         return ""
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+
+ORIGINS: Final = Memo(_origin_of)  # browsers tell another site no more of a page's address, and of pages' there are few

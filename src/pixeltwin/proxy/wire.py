@@ -221,10 +221,15 @@ def _rejoined(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 
 def the_host(named: list[str]) -> str:
     """The host of these Host headers, lower-cased, without port; empty when there is not exactly one."""
-    if len(named) != 1:
-        return ""
-    host = named[0].strip().lower()
+    return HOSTS[named[0]] if len(named) == 1 else ""
+
+
+def _host(written: str) -> str:
+    host = written.strip().lower()
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+HOSTS: Final = Memo(_host)
 
 
 def answer_fields(answer: Answer, *, close: bool) -> list[tuple[str, str]]:
