@@ -37,11 +37,16 @@ class Detector:
 
     def suspects_plain(self, text: str) -> bool:
         """Whether anything may be found in a text without percent codes, its name apart."""
-        return self._hinted(text) or any(it.suspects(text) for it in self._unhinted)
+        if self._hinted(text):
+            return True
+        for it in self._unhinted:  # noqa: SIM110 `any` with a generator costs three times as much
+            if it.suspects(text):
+                return True
+        return False
 
     def is_told_by(self, names: Iterable[str]) -> bool:
         """Whether a text of one of these names may be personal by its name, whatever it looks like."""
-        for name in names:  # noqa: SIM110 `any` with a generator costs three times as much
+        for name in names:  # noqa: SIM110 the same
             if self._tells[name]:
                 return True
         return False
