@@ -137,6 +137,8 @@ class RequestReader:
         length = self._head.length
         if length is None:
             return self._chunked_body()
+        if not length:
+            return b""
         if length > self._max_body:
             raise TooLargeError(413)
         end = self._head_end + length
