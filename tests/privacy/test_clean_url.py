@@ -35,6 +35,11 @@ def test_a_listed_parameter_goes_however_its_name_is_written(name):
     assert clean_url(f"{SHOP}/?{name}=1&customer=1&no=1", privacy) == f"{SHOP}/?customer=1&no=1"
 
 
+def test_the_list_may_be_of_any_length():
+    privacy = Privacy(detect=(), parameters=frozenset(f"customer_no_{number}" for number in range(20_000)))
+    assert clean_url(f"{SHOP}/?customer_no_19999=1&customer=1", privacy) == f"{SHOP}/?customer=1"
+
+
 def test_where_nothing_is_looked_for_only_names_and_passwords_go():
     privacy = Privacy(detect=(), parameters=frozenset())
     assert (

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from pixeltwin.privacy.detector import Detector
 from pixeltwin.privacy.filter import filter_type, words
+from pixeltwin.privacy.settings import STANDARD
 
 ANY = TypeAdapter(filter_type())
 ALL = Detector([ANY.validate_python(kind) for kind in ("email", "phone", "token")], removes=False)
@@ -43,6 +44,11 @@ def test_what_is_around_a_find_stays_as_it_was_encoded(around, times):
     email = "a@b.example"
     if "@" not in around and "+" not in around and "%" not in around and ALL.masked(around) == around:
         assert ALL.masked(before + email + after) == f"{before}_removed_{after}"
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_no_name_of_metas_own_tells_that_its_text_is_personal(name):
+    assert not ALL.is_told_by([name])
 
 
 def test_without_filters_nothing_is_found():

@@ -22,7 +22,6 @@ from pixeltwin.mapping.transform import Text, transform_type
 from pixeltwin.patterns import compiled
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
-from pixeltwin.pixel.visit import nothing
 
 if TYPE_CHECKING:
     from pixeltwin.mapping.transform import TransformSettings as Transform
@@ -67,8 +66,6 @@ def reader(
     `client_ip` is the visitor's address as far as it is believed. `failed` is told in which element of the file
     (`elements.basket`) an expression fails.
     """
-    if not elements:
-        return nothing
     known: dict[str, str | None] = {}
 
     def read(name: str) -> str | None:

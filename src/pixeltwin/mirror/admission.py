@@ -17,6 +17,7 @@ from pixeltwin.mapping.element import reader
 from pixeltwin.mapping.notes import notes
 from pixeltwin.mapping.openbridge import OpenBridgePost, parse_openbridge, with_every_hash
 from pixeltwin.mapping.server_event import server_event
+from pixeltwin.memo import Memo
 from pixeltwin.mirror.draft import Draft, Twin
 from pixeltwin.mirror.limits import cleaned_of_rules, limited_copy, never_less_limited, taken_back
 from pixeltwin.mirror.policy import PixelPolicy, Policy
@@ -28,7 +29,7 @@ from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.rewrite import rewrite
 from pixeltwin.pixel.skip import Reason, Skip
 from pixeltwin.pixel.stamp import mint_event_id, stamp
-from pixeltwin.pixel.visit import NOWHERE, Place, Visit
+from pixeltwin.pixel.visit import NOWHERE, Place, Visit, nothing
 from pixeltwin.privacy.clean import clean_hit, masked_client
 from pixeltwin.rules.moment import Arrival
 from pixeltwin.rules.ruleset import Ruled, Target
@@ -38,7 +39,7 @@ AUTOMATIC: Final = frozenset({"SubscribedButtonClick", "Microdata", "InputData"}
 type RandomBelow = Callable[[int], int]
 
 
-@dataclass(slots=True, kw_only=True)  # frozen by its types alone, like a hit
+@dataclass(slots=True)  # frozen by its types alone, like a hit
 class Admission:
     """What was decided about a request.
 
@@ -142,18 +143,12 @@ class Arriving:
         if not (reason or twins):
             reason = Reason.UNKNOWN_PIXEL
         withheld = _is_forbidden(self.verdict.relay, self.ids) or self.ruled.drop == "both"
+        relay = None if withheld else self._browsers_copy(stamped=bool(twins))
+        cookies = self._cookies() if twins else ()
+        browser, reach = self.ids.fbp or "", self.policy.reach[self.pixel_id]
+        # in their order: with their names it takes three times as long
         return Admission(
-            hit=self.hit,
-            relay=None if withheld else self._browsers_copy(stamped=bool(twins)),
-            withheld=withheld,
-            twins=twins,
-            skip=reason,
-            because=because,
-            cookies=self._cookies() if twins else (),
-            verdict=self.verdict,
-            browser=self.ids.fbp or "",
-            reach=self.policy.reach[self.pixel_id],
-            ruled=self.ruled,
+            self.hit, relay, withheld, twins, reason, because, cookies, self.verdict, browser, reach, self.ruled
         )
 
     def _event(self) -> EventJson:
@@ -316,13 +311,12 @@ def _may_be_recognised(verdict: Verdict) -> bool:
 def _visit(
     hit: PixelHit, request: HitRequest, address: str | None, policy: Policy, failed: Callable[[str], None]
 ) -> Visit:
-    read = reader(policy.elements, request, hit, address, failed)
-    return Visit(request, hit, address, _place(hit, request, policy, failed), read)
+    read = reader(policy.elements, request, hit, address, failed) if policy.elements else nothing
+    place = _place(hit, request, policy, failed) if policy.country or policy.region else NOWHERE
+    return Visit(request, hit, address, place, read)
 
 
 def _place(hit: PixelHit, request: HitRequest, policy: Policy, failed: Callable[[str], None]) -> Place:
-    if not (policy.country or policy.region):
-        return NOWHERE
     said = {"geo.country": policy.country, "geo.region": policy.region}
     country, region = (it.read(request, hit, partial(failed, name)) if it else None for name, it in said.items())
     return Place((country or "").upper(), (region or "").upper())
@@ -353,7 +347,7 @@ def _stranger(hit: PixelHit, request: HitRequest, address: str | None, policy: P
 
 def _is_from_our_pages(request: HitRequest, policy: Policy) -> bool:
     """Whether the page may send hits. A request that names no page passes: this only raises the bar (THREATS T4)."""
-    origin = request.header("origin") or _origin_of(request.header("referer"))
+    origin = request.header("origin") or ORIGINS[request.header("referer")]
     return origin in ("", "null") or policy.admits_origin(origin)
 
 
@@ -363,3 +357,6 @@ def _origin_of(address: str) -> str:
     except ValueError:
         return ""
     return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+
+ORIGINS: Final = Memo(_origin_of)  # browsers tell another site no more of a page's address, and of pages' there are few

@@ -63,7 +63,7 @@ def known_fbp(hit: PixelHit, request: HitRequest) -> str | None:
 
 def valid(value: str) -> str | None:
     """The value if it has the form of an fbp or fbc."""
-    return value if BROWSER_ID.fullmatch(value) else None
+    return value if value and BROWSER_ID.fullmatch(value) else None
 
 
 def click_id(url: str) -> str | None:

@@ -91,7 +91,8 @@ _peer = lru_cache(PEERS)(_hop)
 
 def _known(text: str) -> Known | None:
     """An address without its zone id; `::ffff:1.2.3.4` is an IPv4 address."""
-    text = text.partition("%")[0]
+    if "%" in text:
+        text = text.partition("%")[0]
     if len(text) > LONGEST:
         return None
     try:

@@ -48,9 +48,9 @@ def cookies_to_set(
     but for a shop on this machine: http://localhost is where Safari refuses that.
     """
     held = request.cookies
-    wanted = {"_fbp": ids.fbp, "_fbc": ids.fbc}
-    changed = {name: value for name, value in wanted.items() if value and value != held.get(name)}
+    wanted = (("_fbp", ids.fbp), ("_fbc", ids.fbc))
+    changed = [(name, value) for name, value in wanted if value and value != held.get(name)]
     if not changed:
         return ()
     domain, secure = browser_id.registrable_domain(host, domains), host not in LOOPBACK
-    return tuple(SetCookie(name=name, value=value, domain=domain, secure=secure) for name, value in changed.items())
+    return tuple([SetCookie(name=name, value=value, domain=domain, secure=secure) for name, value in changed])

@@ -9,7 +9,7 @@ from typing import Final
 type Network = IPv4Network | IPv6Network
 
 
-@dataclass(kw_only=True)  # frozen by its types alone, like a hit
+@dataclass  # frozen by its types alone, like a hit
 class HitRequest:
     """What a browser asked for.
 

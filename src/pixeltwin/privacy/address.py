@@ -5,11 +5,13 @@ filters find is masked in place, or its parameter or path segment goes. Every ot
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, reduce
 from typing import Final
 from urllib.parse import quote, unquote
 
+from pixeltwin.patterns import finder
 from pixeltwin.privacy.settings import Privacy
 
 # RFC 3986, appendix B; every text matches
@@ -23,6 +25,10 @@ MAX_WORDS: Final = 500  # of an address, and of those in it; no page has such a 
 BETWEEN: Final = b"/?&;#!=[]."
 SPACES: Final = bytes.maketrans(BETWEEN, b" " * len(BETWEEN))
 WITHIN: Final = b"-_"
+LONGEST_PATTERN: Final = 100_000  # characters; with a list of more words each address is looked at closely
+HYPHENS: Final = rf"[{re.escape(WITHIN.decode())}]*"
+NO_LETTERS: Final = rf"[^A-Za-z=&{BEFORE_NAMES}]*"  # between those of a name
+BOUNDARY: Final = rf"[\s{re.escape(BETWEEN.decode())}]"
 # after these a path goes on with what opens an account or confirms one
 LINKS: Final = frozenset(
     (
@@ -57,15 +63,15 @@ def is_quiet(text: str, privacy: Privacy) -> bool:
 
     Where it is so of several, each on a line of its own, it is so of each.
     """
-    plain = unquote(text)
+    plain = unquote(text) if "%" in text else text
     if "@" in plain or "%" in plain or privacy.detector.suspects_plain(plain):
         return False
-    words, names = _words(plain), _names(plain)
-    if not _telling_words(privacy.parameters).isdisjoint(words):
-        private = _private_words(privacy.parameters)
-        if not (LINKS.isdisjoint(words) and private.isdisjoint(_words(" ".join(names)))):
-            return False
-    return not privacy.detector.is_told_by(names)
+    if _finds_telling_name(privacy.detector.names)(plain) and privacy.detector.is_told_by(_names(plain)):
+        return False
+    if not _finds_telling_word(privacy.parameters)(plain):
+        return True
+    private = _private_words(privacy.parameters)
+    return LINKS.isdisjoint(_words(plain)) and private.isdisjoint(_words(" ".join(_names(plain))))
 
 
 def _words(text: str) -> list[bytes]:
@@ -98,9 +104,22 @@ def _private_words(parameters: frozenset[str]) -> frozenset[bytes]:
 
 
 @cache
-def _telling_words(parameters: frozenset[str]) -> frozenset[bytes]:
-    """The words of which an address has one, where anything is done about it for its words."""
-    return LINKS | _private_words(parameters)
+def _finds_telling_word(parameters: frozenset[str]) -> Callable[[str], bool]:
+    """Tells whether an address has a word for which something is done to it."""
+    words = (word.decode() for word in LINKS | _private_words(parameters))
+    written = "|".join(HYPHENS.join(map(re.escape, word)) for word in words)
+    if len(written) > LONGEST_PATTERN:
+        return lambda text: True
+    return finder(rf"(?i)(?:^|{BOUNDARY}){HYPHENS}(?:{written}){HYPHENS}(?:{BOUNDARY}|$)")
+
+
+@cache
+def _finds_telling_name(names: frozenset[str]) -> Callable[[str], bool]:
+    """Tells whether an address may have a parameter of such a name: wherever its letters stand within one."""
+    if not names:
+        return lambda text: False
+    letters = (NO_LETTERS.join(f"[{letter}{letter.upper()}]" for letter in name) for name in names)
+    return finder(rf"(?:{'|'.join(letters)})[^=&{BEFORE_NAMES}]*=")
 
 
 def is_kept(name: str, value: str) -> bool:

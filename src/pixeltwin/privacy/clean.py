@@ -120,18 +120,17 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
         if group in MATCHING_GROUPS and not all(map(_is_hashed, values.values())):
             return False
     properties = hit.group("cd")
-    if privacy.detector.is_told_by(properties) or not privacy.custom_data.admits_all(properties):
+    own = properties.keys() - STANDARD
+    if privacy.detector.is_told_by(own) or not privacy.custom_data.admits_all(properties):
         return False
     addresses = (request.header("referer"), hit.get("dl"), hit.get("rl"))
-    text = "\n".join((*addresses, *properties, *properties.values()))
+    text = "\n".join((*addresses, *own, *properties.values()))
     return is_quiet(text, privacy) and not tells_json(text, privacy)
 
 
 def _hides_any(hit: PixelHit) -> bool:
     """Whether of what is looked at a name is there twice: only the last one is among its groups."""
-    if len(hit.last) == len(hit.parameters):
-        return False
-    names = [name for name, _ in hit.parameters if name.startswith(LOOKED_AT)]
+    names = [name for name, _ in hit.repeating if name.startswith(LOOKED_AT)]
     return len(names) != len(set(names))
 
 

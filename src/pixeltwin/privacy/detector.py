@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
-from pixeltwin.privacy.filter import LONGEST_NAME, FilterSettings, Span, words
+from pixeltwin.memo import Memo
+from pixeltwin.patterns import finder
+from pixeltwin.privacy.filter import FilterSettings, Span, words
 
 REMOVED: Final = "_removed_"  # Meta's own word (PROTOCOL 3.5)
 ROUNDS: Final = 3  # of percent-encoding that are undone
+NEVER: Final = r"[^\s\S]"  # matches nothing
 PASSES: Final = 4  # what stood beside a mask may be found only without its neighbour
-KNOWN: Final = 4096  # names: there are few, but clients make them up
 CODE: Final = re.compile(r"%(?:25)*[0-9A-Fa-f]{2}")
 CODES: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 
@@ -21,9 +22,11 @@ class Detector:
 
     def __init__(self, filters: Sequence[FilterSettings], *, removes: bool) -> None:
         self._filters = tuple(filters)
+        self._hinted = finder("|".join(it.HINT for it in filters if it.HINT) or NEVER)
+        self._unhinted = [it for it in filters if not it.HINT]
         self._removes = removes
-        names = frozenset[str]().union(*(it.NAMES for it in filters))
-        self._tells = lru_cache(KNOWN)(lambda name: not names.isdisjoint(words(name)))
+        self.names = frozenset[str]().union(*(it.NAMES for it in filters))  # that tell what a text is
+        self._tells = Memo[str, bool](lambda name: not self.names.isdisjoint(words(name)))
 
     def suspects(self, text: str, name: str = "") -> bool:
         """Whether anything may be found; cheap."""
@@ -34,7 +37,9 @@ class Detector:
 
     def suspects_plain(self, text: str) -> bool:
         """Whether anything may be found in a text without percent codes, its name apart."""
-        for it in self._filters:  # noqa: SIM110 `any` with a generator costs three times as much
+        if self._hinted(text):
+            return True
+        for it in self._unhinted:  # noqa: SIM110 `any` with a generator costs three times as much
             if it.suspects(text):
                 return True
         return False
@@ -42,7 +47,7 @@ class Detector:
     def is_told_by(self, names: Iterable[str]) -> bool:
         """Whether a text of one of these names may be personal by its name, whatever it looks like."""
         for name in names:  # noqa: SIM110 the same
-            if len(name) <= LONGEST_NAME and self._tells(name):
+            if self._tells[name]:
                 return True
         return False
 

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator
 
 from pixeltwin import kinds
 from pixeltwin.kinds import KindSettings
+from pixeltwin.patterns import finder
 
 FILTERS: Final = "pixeltwin.privacy.filters"
 WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
@@ -28,13 +29,14 @@ class FilterSettings(KindSettings):
     """The settings of a filter, and its work."""
 
     NAMES: ClassVar[frozenset[str]] = frozenset()  # words of a name that say what the text of that name is
+    HINT: ClassVar[str] = ""  # a pattern for `finder`: what a text has to hold to be suspect, where that is always so
 
     def suspects(self, text: str) -> bool:
         """Whether the text may hold such data, its name apart; cheap, for it is asked about all texts of every hit.
 
         Of several texts, each on a line of its own, whether any of them may.
         """
-        raise NotImplementedError
+        return finder(self.HINT)(text)
 
     def spans(self, text: str, *, named: bool) -> Iterable[Span]:
         """Where such data stands in the text, in linear time. `named`: the name of the text says so. Never raises."""

@@ -35,7 +35,7 @@ def _is_quiet(text: str, name: str, privacy: Privacy) -> bool:
 
 def tells_json(text: str, privacy: Privacy) -> bool:
     """Whether the text, if it is JSON, may be personal by the names in it; of several, whether any of them may."""
-    return "\\u" in text or privacy.detector.is_told_by(KEY.findall(text))
+    return "\\u" in text or ("{" in text and privacy.detector.is_told_by(KEY.findall(text)))
 
 
 def _is_like_json(text: str) -> bool:

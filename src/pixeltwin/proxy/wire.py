@@ -4,18 +4,20 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
 import httptools
 
+from pixeltwin.memo import Memo
 from pixeltwin.pixel.answer import Answer
 from pixeltwin.pixel.request import HitRequest
 
 END_OF_HEAD: Final = re.compile(rb"\n\r?\n")  # also one that llhttp does not accept: nobody waits for another
 REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 TLS: Final = b"\x16"  # how a handshake begins, which may be long in coming to something like the end of a head
+# headers' names as they are looked up: browsers send the same few dozen with every request
+NAMES: Final = Memo[bytes, str](lambda name: name.lower().decode("latin-1"))
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 type Fields = list[tuple[bytes, bytes]]
@@ -135,6 +137,8 @@ class RequestReader:
         length = self._head.length
         if length is None:
             return self._chunked_body()
+        if not length:
+            return b""
         if length > self._max_body:
             raise TooLargeError(413)
         end = self._head_end + length
@@ -185,16 +189,8 @@ class RequestReader:
 
 def request_of(head: Head, body: bytes, peer: str) -> HitRequest:
     """The request that was read just now from the TCP peer of that address."""
-    return HitRequest(
-        method=head.method,
-        host=head.host,
-        path=head.path,
-        query=head.query,
-        headers=head.headers,
-        body=body,
-        peer=peer,
-        received_at=time.time(),
-    )
+    # in their order: with their names it takes twice as long
+    return HitRequest(head.method, head.host, head.path, head.query, head.headers, body, peer, time.time())
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
@@ -206,16 +202,10 @@ def _length(headers: Mapping[str, str]) -> int | None:
     return None
 
 
-@lru_cache(256)  # browsers send the same few dozen with every request
-def lowered(name: bytes) -> str:
-    """A header's name as it is looked up."""
-    return name.lower().decode("latin-1")
-
-
 def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
     try:
-        joined = {lowered(name): value.decode() for name, value in fields}
+        joined = {NAMES[name]: value.decode() for name, value in fields}
     except UnicodeDecodeError:
         return _rejoined(fields)
     return joined if len(joined) == len(fields) else _rejoined(fields)
@@ -224,7 +214,7 @@ def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 def _rejoined(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = lowered(raw_name), raw_value.decode("utf-8", "replace")
+        name, value = NAMES[raw_name], raw_value.decode("utf-8", "replace")
         if name in joined:
             value = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}"
         joined[name] = value
@@ -233,10 +223,15 @@ def _rejoined(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 
 def the_host(named: list[str]) -> str:
     """The host of these Host headers, lower-cased, without port; empty when there is not exactly one."""
-    if len(named) != 1:
-        return ""
-    host = named[0].strip().lower()
+    return HOSTS[named[0]] if len(named) == 1 else ""
+
+
+def _host(written: str) -> str:
+    host = written.strip().lower()
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+HOSTS: Final = Memo(_host)
 
 
 def answer_fields(answer: Answer, *, close: bool) -> list[tuple[str, str]]:

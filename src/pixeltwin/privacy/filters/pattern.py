@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator
 
-from pixeltwin.patterns import compiled
+from pixeltwin.patterns import compiled, encodable
 from pixeltwin.privacy.filter import Example, FilterSettings, Span
 
 WHOLE_TEXT: Final = ("\\A", "\\z", "\\Z")
@@ -27,19 +27,14 @@ class Settings(FilterSettings):
     pattern: Annotated[str, AfterValidator(check)]
 
     def suspects(self, text: str) -> bool:
-        return _lines(self.pattern).search(_encodable(text)) is not None
+        return _lines(self.pattern).search(encodable(text)) is not None
 
     def spans(self, text: str, *, named: bool) -> Iterable[Span]:
-        return (found.span() for found in _lines(self.pattern).finditer(_encodable(text)))
+        return (found.span() for found in _lines(self.pattern).finditer(encodable(text)))
 
 
 def _lines(pattern: str) -> Any:
     return compiled(f"(?m){pattern}")
-
-
-def _encodable(text: str) -> str:
-    """The text with a question mark for each character that is none, such as half of a pair."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 MEMBER: Final = {"pattern": "M-[0-9]{6}"}
