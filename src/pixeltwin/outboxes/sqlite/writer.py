@@ -77,20 +77,20 @@ type Entry = Command | Waiter | None  # None: stop
 COMMANDS: Final = (Work, Group)
 
 
-class Answer(NamedTuple):
-    """What a task is told: the value, or the error to raise."""
+class Answers(NamedTuple):
+    """What some tasks of one loop are told: each its value, or the error to raise."""
 
-    future: asyncio.Future[Any]
-    value: Any = None
-    error: Exception | None = None
+    futures: Sequence[asyncio.Future[Any]]
+    values: Sequence[Any]
 
     def tell(self) -> None:
-        if self.future.done():  # its task was cancelled
-            return
-        if self.error is None:
-            self.future.set_result(self.value)
-        else:
-            self.future.set_exception(self.error)
+        for future, value in zip(self.futures, self.values, strict=True):
+            if future.done():  # its task was cancelled
+                continue
+            if isinstance(value, Exception):
+                future.set_exception(value)
+            else:
+                future.set_result(value)
 
 
 class Writer:
@@ -199,7 +199,7 @@ class Writer:
         wanted = min(waiter.look_at for waiter in self._waiters) - time.monotonic()
         return min(max(0.0, wanted), threading.TIMEOUT_MAX)
 
-    def _attempt(self, commands: Sequence[Command], *, tries: int = REMEDIES) -> list[Answer]:
+    def _attempt(self, commands: Sequence[Command], *, tries: int = REMEDIES) -> list[Answers]:
         """Do the commands in one transaction; should that fail, one by one, so that a bad one fails alone.
 
         Not so when it was the disk that failed: then all of them have.
@@ -209,24 +209,24 @@ class Writer:
         try:
             self._keeper.check()
             with self._store.transaction():
-                done = [(command.futures, command.do(self._store)) for command in commands]
+                done = [Answers(command.futures, command.do(self._store)) for command in commands]
         except Exception as error:
             remedy = self._keeper.remedy(error)
             if remedy is Remedy.AGAIN and tries:
                 return self._attempt(commands, tries=tries - 1)
             alone = [one for command in commands for one in command.alone()]
             if remedy is Remedy.NONE or len(alone) == 1:
-                return [Answer(future, error=self._keeper.told(error)) for one in alone for future in one.futures]
-            return [answer for one in alone for answer in self._attempt([one])]
-        return [Answer(*one) for futures, values in done for one in zip(futures, values, strict=True)]
+                return [Answers(one.futures, [self._keeper.told(error)]) for one in alone]
+            return [answers for one in alone for answers in self._attempt([one])]
+        return done
 
-    def _wake(self, *, everybody: bool) -> list[Answer]:
+    def _wake(self, *, everybody: bool) -> list[Answers]:
         """Look after the waiters whose time has come or whose destination was touched."""
         now = time.monotonic()
         answers, staying = [], []
         for waiter in self._waiters:
             looking = waiter.look_at <= now or waiter.destination in self._store.touched
-            answer = Answer(waiter.future) if everybody else self._look(waiter) if looking else None
+            answer = Answers([waiter.future], [None]) if everybody else self._look(waiter) if looking else None
             if answer:
                 answers.append(answer)
             else:
@@ -235,16 +235,16 @@ class Writer:
         self._store.touched.clear()
         return answers
 
-    def _look(self, waiter: Waiter) -> Answer | None:
+    def _look(self, waiter: Waiter) -> Answers | None:
         """The waiter's answer; None while there is nothing for it, and then `look_at` says when to look again."""
         elapsed = time.monotonic() - waiter.began
         now = waiter.asked_at + elapsed
         try:
             pause = min(self._store.next_due(waiter.destination, now) - now, waiter.seconds - elapsed)
         except Exception as error:
-            return Answer(waiter.future, error=self._keeper.told(error))
+            return Answers([waiter.future], [self._keeper.told(error)])
         waiter.look_at = time.monotonic() + pause
-        return Answer(waiter.future) if pause <= 0 else None
+        return Answers([waiter.future], [None]) if pause <= 0 else None
 
 
 def _size(entry: Entry) -> int:
@@ -252,16 +252,16 @@ def _size(entry: Entry) -> int:
     return len(entry.orders) if isinstance(entry, Group) else 1
 
 
-def _tell(answers: Iterable[Answer]) -> None:
+def _tell(answers: Iterable[Answers]) -> None:
     """Hand the answers to their event loops, one call each."""
-    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Answer]] = defaultdict(list)
-    for answer in answers:
-        by_loop[answer.future.get_loop()].append(answer)
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Answers]] = defaultdict(list)
+    for some in answers:
+        by_loop[some.futures[0].get_loop()].append(some)
     for loop, theirs in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed, so nobody waits for these any more
             loop.call_soon_threadsafe(_tell_all, theirs)
 
 
-def _tell_all(answers: Iterable[Answer]) -> None:
-    for answer in answers:
-        answer.tell()
+def _tell_all(answers: Iterable[Answers]) -> None:
+    for some in answers:
+        some.tell()
