@@ -12,7 +12,7 @@ from pixeltwin.telemetry import log
 
 MOST: Final = 10_000  # writes under way
 MOST_BYTES: Final = 64 << 20  # of what they write
-PAUSE: Final = 0.005  # seconds between two looks at all of them; a disk that hangs leaves ten thousand to look at
+PAUSE: Final = 0.01  # seconds between two looks at all of them, should a disk that hangs leave ten thousand to look at
 
 
 @dataclass(slots=True, eq=False)
@@ -92,9 +92,11 @@ class Appends:
     def _watch(self) -> None:
         """Let go whose time is up, and come again when the next one's is."""
         self._timer, now = None, asyncio.get_running_loop().time()
-        waiting = [write for write in self._writes.values() if not write.waiter.done()]
-        for write in waiting:
+        later: list[float] = []
+        for write in self._writes.values():
             if write.deadline <= now:
                 write.wake()
-        if later := [write.deadline for write in waiting if write.deadline > now]:
+            elif not write.waiter.done():
+                later.append(write.deadline)
+        if later:
             self._watch_from(max(min(later), now + PAUSE))
