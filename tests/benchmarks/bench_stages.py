@@ -37,7 +37,7 @@ from pixeltwin.proxy.wire import RequestReader, answer_bytes, request_of
 PARTS: Final = 10
 TOGETHER: Final = 32
 CONFIG: Final = """
-server: {{ trusted_proxies: [127.0.0.1/32] }}
+server: {{ trusted_proxies: [127.0.0.1/32], limits: {{ ack_deadline: 10m }} }}
 pixels: [{{ name: shop, id: "{pixel}", access_token: "${{TOKEN}}" }}]
 outbox: {{ {outbox} }}
 rules: [{{ name: source, match: {{ event: Purchase }}, then: {{ custom_data: {{ json: {{ channel: web }} }} }} }}]

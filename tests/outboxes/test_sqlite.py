@@ -31,7 +31,7 @@ from pixeltwin.delivery.outbox import (
     Tally,
 )
 from pixeltwin.outboxes import sqlite
-from pixeltwin.outboxes.sqlite import flights, lanes, letters, pages
+from pixeltwin.outboxes.sqlite import flights, lanes, letters, pages, writer
 from pixeltwin.outboxes.sqlite.file import SCHEMA, VERSION, connect
 from pixeltwin.outboxes.sqlite.sharing import acquire, release
 from pixeltwin.outboxes.sqlite.store import LATE, OLDEST, PURGE, RELEASE, Store
@@ -495,6 +495,19 @@ async def test_appends_that_wait_together_share_a_commit(outbox: sqlite.SqliteOu
     await asyncio.gather(*(outbox.append([new_item(str(n))]) for n in range(256)))
     assert outbox.commits <= 16
     assert len(await names(outbox)) == 256
+
+
+async def test_appends_that_follow_a_group_soon_share_the_next(
+    outbox: sqlite.SqliteOutbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "PACE", 0.5)
+    await outbox.append([new_item("alone")])
+    before, appending = outbox.commits, []
+    for number in range(5):
+        appending.append(outbox.append([new_item(str(number))]))
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*appending)
+    assert outbox.commits == before + 1
 
 
 async def test_reading_and_leasing_nothing_cost_no_commit(outbox: sqlite.SqliteOutbox) -> None:

@@ -4,24 +4,24 @@ A write that takes longer goes on without its hit. What waits is bounded, so tha
 """
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable
-from heapq import heappop, heappush
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 from pixeltwin.telemetry import log
 
 MOST: Final = 10_000  # writes under way
 MOST_BYTES: Final = 64 << 20  # of what they write
+PAUSE: Final = 0.01  # seconds between two looks at all of them, should a disk that hangs leave ten thousand to look at
 
 
-class Write(NamedTuple):
-    """One write under way: until when it is waited for (the loop's time), its number, its bytes, and who waits."""
+@dataclass(slots=True, eq=False)
+class Write:
+    """One write under way: until when it is waited for (the loop's time), its bytes, and who waits."""
 
-    deadline: float
-    number: int  # of two deadlines that are equal the first comes first
-    size: int
-    waiter: asyncio.Future[None]
+    deadline: Final[float]
+    size: Final[int]
+    waiter: Final[asyncio.Future[None]]
 
     def wake(self) -> None:
         if not self.waiter.done():
@@ -35,8 +35,6 @@ class Appends:
         self._most, self._most_bytes = most, most_bytes
         self._writes: dict[asyncio.Future[Any], Write] = {}
         self._bytes = 0
-        self._numbers = itertools.count()
-        self._waiting: list[Write] = []  # a heap; what has ended leaves it once it is at the top
         self._timer: asyncio.TimerHandle | None = None  # one for all, as nearly all writes end long before theirs
 
     def has_room(self, size: int) -> bool:
@@ -73,11 +71,9 @@ class Appends:
     def _begun(self, writing: asyncio.Future[Any], size: int, seconds: float) -> asyncio.Future[None]:
         """What is done when the writing is, or its time is up."""
         loop = asyncio.get_running_loop()
-        write = Write(loop.time() + seconds, next(self._numbers), size, loop.create_future())
-        self._writes[writing] = write
+        write = self._writes[writing] = Write(loop.time() + seconds, size, loop.create_future())
         self._bytes += size
         writing.add_done_callback(self._ended)
-        heappush(self._waiting, write)
         self._watch_from(write.deadline)
         return write.waiter
 
@@ -85,8 +81,6 @@ class Appends:
         write = self._writes.pop(writing)
         self._bytes -= write.size
         write.wake()
-        while self._waiting and self._waiting[0].waiter.done():
-            heappop(self._waiting)
 
     def _watch_from(self, deadline: float) -> None:
         if self._timer:
@@ -98,7 +92,11 @@ class Appends:
     def _watch(self) -> None:
         """Let go whose time is up, and come again when the next one's is."""
         self._timer, now = None, asyncio.get_running_loop().time()
-        while self._waiting and (self._waiting[0].waiter.done() or self._waiting[0].deadline <= now):
-            heappop(self._waiting).wake()
-        if self._waiting:
-            self._watch_from(self._waiting[0].deadline)
+        later: list[float] = []
+        for write in self._writes.values():
+            if write.deadline <= now:
+                write.wake()
+            elif not write.waiter.done():
+                later.append(write.deadline)
+        if later:
+            self._watch_from(max(min(later), now + PAUSE))

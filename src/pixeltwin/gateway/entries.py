@@ -72,7 +72,7 @@ class Entry(NamedTuple):
 
 
 def entries_of(
-    request: HitRequest, admission: Admission, record_id: str, relay: str, states: list[State], detail: str
+    request: HitRequest, admission: Admission, record_id: str, relay: str, states: Sequence[State], detail: str
 ) -> list[Entry]:
     """An entry for each twin, or one for a hit that gets none; none for what is no hit at all."""
     hit = admission.hit

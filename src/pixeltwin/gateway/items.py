@@ -98,7 +98,9 @@ def subject_of(browser: str) -> bytes | None:
 
     Meta's parameter builder may append to the id between a hit that waits and the one that releases it.
     """
-    return _digest(".".join(browser.split(".")[:4])) if browser else None
+    if browser.count(".") > 3:
+        browser = ".".join(browser.split(".")[:4])
+    return _digest(browser) if browser else None
 
 
 def _priority(event_name: str) -> int:

@@ -5,7 +5,7 @@ Each hit is counted once, when it is known what became of it. The outbox may kno
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Final, NamedTuple, Protocol
 
 from pixeltwin.consent.verdict import Treatment
@@ -40,7 +40,7 @@ class Kept(NamedTuple):
     An `is_open` end is not the last word: the outbox has not answered yet.
     """
 
-    states: list[State]
+    states: Sequence[State]
     reason: str = ""
     detail: str = ""
     is_open: bool = False
@@ -152,8 +152,13 @@ def _kept(admission: Admission, appended: Sequence[Appended]) -> Kept:
     """The outbox has taken the hit's items, its twins' first."""
     if admission.skip:
         return _skipped(admission)
-    states = HELD_STATES if admission.verdict.twin is Treatment.HOLD else STATES
-    return Kept([states[one] for one in appended[: len(admission.twins)]])
+    return _taken(tuple(appended[: len(admission.twins)]), admission.verdict.twin)
+
+
+@lru_cache(256)  # nearly all hits have one of a few ends
+def _taken(appended: tuple[Appended, ...], treatment: Treatment) -> Kept:
+    states = HELD_STATES if treatment is Treatment.HOLD else STATES
+    return Kept(tuple([states[one] for one in appended]))
 
 
 def _unacked(admission: Admission) -> Kept:

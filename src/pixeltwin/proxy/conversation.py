@@ -5,7 +5,8 @@ Whoever has the connection tells what arrives and does as each step says: `HitCo
 """
 
 import time
-from typing import Final, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from mitmproxy.connection import Client
 
@@ -39,17 +40,18 @@ class Front(Protocol):
         """Called before such a request is handed to mitmproxy's layers, where it has been decided about."""
 
 
-class Step(NamedTuple):
+@dataclass(slots=True)  # frozen by its types alone, as each hit takes two
+class Step:
     """What is to be done now: the bytes are sent, then at most one of the others.
 
     `asked` is a request to be answered, which takes as long as it takes; `is_foreign`: mitmproxy's own layers go on
     with what is `unread`; `closes`: the connection ends.
     """
 
-    send: bytes = b""
-    asked: tuple[Head, bytes] | None = None
-    is_foreign: bool = False
-    closes: bool = False
+    send: Final[bytes] = b""
+    asked: Final[tuple[Head, bytes] | None] = None
+    is_foreign: Final[bool] = False
+    closes: Final[bool] = False
 
 
 NOTHING: Final = Step()

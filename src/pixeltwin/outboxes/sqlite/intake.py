@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -95,8 +95,13 @@ class Intake:
 
     def _insert(self, rows: list[NewRow]) -> None:
         """Write the rows, and have none left."""
+        if not rows:
+            return
         self._db.executemany(APPEND, rows)
-        for destination, number in Counter(row[0] for row in rows).items():
+        numbers: defaultdict[str, int] = defaultdict(int)
+        for row in rows:
+            numbers[row[0]] += 1
+        for destination, number in numbers.items():
             self._tallies.add(destination, "accepted", number)
             self._touched.add(destination)
         rows.clear()

@@ -6,7 +6,7 @@ process may be killed, and what the file then lacks was taken away by somebody e
 
 import os
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -46,11 +46,12 @@ class Witness:
     def __init__(self, lock: int, mark: Mark) -> None:
         self._lock = lock
         self._at = len(_head(mark))
-        self._accepted = Counter(mark.accepted)
+        self._accepted = defaultdict(int, mark.accepted)
 
     def saw(self, accepted: Mapping[str, int]) -> None:
         """This was committed. Counts only grow, so that the text before is written over."""
-        self._accepted.update(accepted)
+        for destination, number in accepted.items():
+            self._accepted[destination] += number
         with suppress(OSError):  # a full disk: then what is lost without a trace is told a little too low
             os.pwrite(self._lock, orjson.dumps(self._accepted), self._at)
 

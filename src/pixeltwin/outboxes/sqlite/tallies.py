@@ -1,6 +1,6 @@
 """The counts of what ever happened, which are written in the transaction of what they count."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,24 +16,29 @@ READ: Final = "SELECT destination, what, number FROM tally"
 
 
 class Tallies:
-    """Counts are gathered, so that a transaction writes each of them once: `write` before its end, or `forget`."""
+    """Counts are gathered, so that a transaction writes each of them once: `write` before its end, or `forget`.
+
+    Plain dictionaries: a `collections.Counter` costs a small transaction as much as a row.
+    """
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
-        self._new: Counter[tuple[str, str]] = Counter()
-        self._accepted: Counter[str] = Counter()
+        self._new: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._accepted: defaultdict[str, int] = defaultdict(int)
 
     def add(self, destination: str, what: str, number: int = 1) -> None:
         self._new[destination, what] += number
 
     def write(self) -> None:
         self._db.executemany(COUNT, [(*name, number) for name, number in self._new.items()])
-        self._accepted.update({name: number for (name, what), number in self._new.items() if what == "accepted"})
+        for (destination, what), number in self._new.items():
+            if what == "accepted":
+                self._accepted[destination] += number
         self._new.clear()
 
     def committed(self) -> Mapping[str, int]:
         """How much of what was written is accepted items, by destination; told once."""
-        accepted, self._accepted = self._accepted, Counter()
+        accepted, self._accepted = self._accepted, defaultdict(int)
         return accepted
 
     def forget(self) -> None:

@@ -2,7 +2,9 @@
 
 An fsync costs the same for one hit as for five hundred, so all commands that wait become one transaction. Their
 tasks hear of it after the commit, with one call into their event loop. What is appended while a loop is busy comes to
-the thread together: it would wake up for the first, and commit that alone. So groups grow with the load.
+the thread together: it would wake up for the first, and commit that alone. So groups grow with the load. Nor do two
+groups follow each other too soon: at 1,000 hits a second nearly each would be committed alone otherwise, and a commit
+costs both threads more than all that is decided about a hit. A hit that comes alone waits for nobody.
 """
 
 import asyncio
@@ -21,6 +23,7 @@ from pixeltwin.outboxes.sqlite.keeper import Keeper, Remedy
 from pixeltwin.outboxes.sqlite.store import Store
 
 QUIET_TURNS: Final = 3  # a hit comes from its socket to its append in so many
+PACE: Final = 0.002  # seconds from one group to the next; who comes in between waits half of that on average
 LONGEST_GATHERING: Final = 0.03  # seconds; a loop that is never quiet hands over all the same
 REMEDIES: Final = 2  # for one group: the ballast's room, then the log's
 MAX_GROUP: Final = 1000  # entries and one turn's more; bounds how long the first of a group waits for the last
@@ -74,20 +77,20 @@ type Entry = Command | Waiter | None  # None: stop
 COMMANDS: Final = (Work, Group)
 
 
-class Answer(NamedTuple):
-    """What a task is told: the value, or the error to raise."""
+class Answers(NamedTuple):
+    """What some tasks of one loop are told: each its value, or the error to raise."""
 
-    future: asyncio.Future[Any]
-    value: Any = None
-    error: Exception | None = None
+    futures: Sequence[asyncio.Future[Any]]
+    values: Sequence[Any]
 
     def tell(self) -> None:
-        if self.future.done():  # its task was cancelled
-            return
-        if self.error is None:
-            self.future.set_result(self.value)
-        else:
-            self.future.set_exception(self.error)
+        for future, value in zip(self.futures, self.values, strict=True):
+            if future.done():  # its task was cancelled
+                continue
+            if isinstance(value, Exception):
+                future.set_exception(value)
+            else:
+                future.set_result(value)
 
 
 class Writer:
@@ -98,6 +101,7 @@ class Writer:
         self._store = keeper.store
         self._entries: queue.SimpleQueue[Entry] = queue.SimpleQueue()
         self._gathered: dict[asyncio.AbstractEventLoop, Group] = {}
+        self._next_group_at = 0.0  # by the loops' clock, which is the same for all of a process
         self._waiters: list[Waiter] = []
         # A daemon: whoever ends without closing has lost nothing that was acknowledged.
         self._thread = threading.Thread(target=self._serve, name="outbox", daemon=True)
@@ -130,10 +134,17 @@ class Writer:
         group = self._gathered.get(loop)
         if group is None:
             group = self._gathered[loop] = Group([], [])
-            loop.call_soon(self._gather, loop, 0, 0, loop.time() + LONGEST_GATHERING)
+            self._begin_gathering(loop)
         group.orders.append((items, now))
         group.futures.append(future)
         return future
+
+    def _begin_gathering(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        if now < self._next_group_at:
+            loop.call_at(self._next_group_at, self._hand_over, loop)
+        else:
+            loop.call_soon(self._gather, loop, 0, 0, now + LONGEST_GATHERING)
 
     def _gather(self, loop: asyncio.AbstractEventLoop, before: int, quiet: int, until: float) -> None:
         """Hand over when some turns of the loop have brought no more."""
@@ -148,6 +159,7 @@ class Writer:
     def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give the thread what was gathered."""
         if group := self._gathered.pop(loop, None):
+            self._next_group_at = loop.time() + PACE
             self._entries.put(group)
 
     async def wait(self, destination: str, *, seconds: float, now: float) -> None:
@@ -187,7 +199,7 @@ class Writer:
         wanted = min(waiter.look_at for waiter in self._waiters) - time.monotonic()
         return min(max(0.0, wanted), threading.TIMEOUT_MAX)
 
-    def _attempt(self, commands: Sequence[Command], *, tries: int = REMEDIES) -> list[Answer]:
+    def _attempt(self, commands: Sequence[Command], *, tries: int = REMEDIES) -> list[Answers]:
         """Do the commands in one transaction; should that fail, one by one, so that a bad one fails alone.
 
         Not so when it was the disk that failed: then all of them have.
@@ -197,24 +209,24 @@ class Writer:
         try:
             self._keeper.check()
             with self._store.transaction():
-                done = [(command.futures, command.do(self._store)) for command in commands]
+                done = [Answers(command.futures, command.do(self._store)) for command in commands]
         except Exception as error:
             remedy = self._keeper.remedy(error)
             if remedy is Remedy.AGAIN and tries:
                 return self._attempt(commands, tries=tries - 1)
             alone = [one for command in commands for one in command.alone()]
             if remedy is Remedy.NONE or len(alone) == 1:
-                return [Answer(future, error=self._keeper.told(error)) for one in alone for future in one.futures]
-            return [answer for one in alone for answer in self._attempt([one])]
-        return [Answer(*one) for futures, values in done for one in zip(futures, values, strict=True)]
+                return [Answers(one.futures, [self._keeper.told(error)]) for one in alone]
+            return [answers for one in alone for answers in self._attempt([one])]
+        return done
 
-    def _wake(self, *, everybody: bool) -> list[Answer]:
+    def _wake(self, *, everybody: bool) -> list[Answers]:
         """Look after the waiters whose time has come or whose destination was touched."""
         now = time.monotonic()
         answers, staying = [], []
         for waiter in self._waiters:
             looking = waiter.look_at <= now or waiter.destination in self._store.touched
-            answer = Answer(waiter.future) if everybody else self._look(waiter) if looking else None
+            answer = Answers([waiter.future], [None]) if everybody else self._look(waiter) if looking else None
             if answer:
                 answers.append(answer)
             else:
@@ -223,16 +235,16 @@ class Writer:
         self._store.touched.clear()
         return answers
 
-    def _look(self, waiter: Waiter) -> Answer | None:
+    def _look(self, waiter: Waiter) -> Answers | None:
         """The waiter's answer; None while there is nothing for it, and then `look_at` says when to look again."""
         elapsed = time.monotonic() - waiter.began
         now = waiter.asked_at + elapsed
         try:
             pause = min(self._store.next_due(waiter.destination, now) - now, waiter.seconds - elapsed)
         except Exception as error:
-            return Answer(waiter.future, error=self._keeper.told(error))
+            return Answers([waiter.future], [self._keeper.told(error)])
         waiter.look_at = time.monotonic() + pause
-        return Answer(waiter.future) if pause <= 0 else None
+        return Answers([waiter.future], [None]) if pause <= 0 else None
 
 
 def _size(entry: Entry) -> int:
@@ -240,16 +252,16 @@ def _size(entry: Entry) -> int:
     return len(entry.orders) if isinstance(entry, Group) else 1
 
 
-def _tell(answers: Iterable[Answer]) -> None:
+def _tell(answers: Iterable[Answers]) -> None:
     """Hand the answers to their event loops, one call each."""
-    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Answer]] = defaultdict(list)
-    for answer in answers:
-        by_loop[answer.future.get_loop()].append(answer)
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[Answers]] = defaultdict(list)
+    for some in answers:
+        by_loop[some.futures[0].get_loop()].append(some)
     for loop, theirs in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed, so nobody waits for these any more
             loop.call_soon_threadsafe(_tell_all, theirs)
 
 
-def _tell_all(answers: Iterable[Answer]) -> None:
-    for answer in answers:
-        answer.tell()
+def _tell_all(answers: Iterable[Answers]) -> None:
+    for some in answers:
+        some.tell()
