@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from pixeltwin.enrich.merge import joined
+from pixeltwin.enrich.merge import Addition, joined
 from pixeltwin.enrich.source import Profile
 
 ALEX, OLD, BOB = ("a" * 64, "b" * 64, "c" * 64)
+NONE = Addition("crm", ())
 GIVEN = {"value": 24.9, "currency": "EUR", "content_type": "product", "plan": "web"}
 
 
@@ -24,7 +25,7 @@ def read(given: dict[str, Any] | None, *profiles: Profile, overrides: bool = Fal
     """The custom data of an event when each has told what it knows."""
     made = event(given)
     for profile in profiles:
-        made, _ = joined(made, profile, overrides=overrides)
+        made, _ = joined(made, "crm", profile, overrides=overrides)
     return made.get("custom_data")
 
 
@@ -49,8 +50,8 @@ def test_the_first_source_that_knows_something_counts():
 @pytest.mark.parametrize("overrides", [False, True])
 def test_nothing_known_leaves_what_was_given(overrides):
     given = event({"content_type": "product", "plan": "web"}, em=[ALEX])
-    assert joined(given, Profile(), overrides=overrides) == (given, [])
-    assert joined(event(), Profile(), overrides=overrides) == (event(), [])
+    assert joined(given, "crm", Profile(), overrides=overrides) == (given, NONE)
+    assert joined(event(), "crm", Profile(), overrides=overrides) == (event(), NONE)
 
 
 def test_an_amount_is_not_put_beside_another_currency():
@@ -86,31 +87,31 @@ def test_no_amount_of_the_browser_s_passes_for_an_order_s():
 
 def test_what_was_added_or_changed_is_told_by_name():
     known = Profile(user_data={"em": (ALEX,), "fn": (BOB,)}, custom_data={"value": 1.0, "segment": "gold"})
-    _, names = joined(event(GIVEN, em=[ALEX]), known, overrides=True)
-    assert names == ["user_data.fn", "custom_data.value", "custom_data.segment"]
+    _, added = joined(event(GIVEN, em=[ALEX]), "crm", known, overrides=True)
+    assert [*added.fields] == ["user_data.fn", "custom_data.value", "custom_data.segment"]
 
 
 # Who it is.
 
 
 def test_the_browser_s_own_hash_stays_first():
-    made, names = joined(event(em=[OLD]), Profile(user_data={"em": (ALEX, OLD), "ph": (BOB,)}))
+    made, added = joined(event(em=[OLD]), "crm", Profile(user_data={"em": (ALEX, OLD), "ph": (BOB,)}))
     assert made["user_data"] == {"em": [OLD, ALEX], "ph": [BOB]}
-    assert names == ["user_data.em", "user_data.ph"]
+    assert [*added.fields] == ["user_data.em", "user_data.ph"]
 
 
 def test_a_part_of_a_name_has_one_value():
-    assert joined(event(), Profile(user_data={"fi": (ALEX,)}))[0]["user_data"] == {"fi": ALEX}
-    assert joined(event(fi=OLD), Profile(user_data={"fi": (ALEX,)}))[0]["user_data"] == {"fi": OLD}
+    assert joined(event(), "crm", Profile(user_data={"fi": (ALEX,)}))[0]["user_data"] == {"fi": ALEX}
+    assert joined(event(fi=OLD), "crm", Profile(user_data={"fi": (ALEX,)}))[0]["user_data"] == {"fi": OLD}
 
 
 def test_an_id_that_a_source_knows_is_added_and_one_that_is_there_stays():
-    made, _ = joined(event(lead_id="1"), Profile(ids={"lead_id": "2", "subscription_id": "a"}))
-    made, names = joined(made, Profile(ids={"subscription_id": "b"}))
-    assert (made["user_data"], names) == ({"lead_id": "1", "subscription_id": "a"}, [])
+    made, _ = joined(event(lead_id="1"), "crm", Profile(ids={"lead_id": "2", "subscription_id": "a"}))
+    made, added = joined(made, "crm", Profile(ids={"subscription_id": "b"}))
+    assert (made["user_data"], added) == ({"lead_id": "1", "subscription_id": "a"}, NONE)
 
 
 def test_the_event_that_was_given_stays_as_it_was():
     given = event({"plan": "web"}, em=[OLD])
-    joined(given, Profile(user_data={"em": (ALEX,)}, custom_data={"plan": "crm"}), overrides=True)
+    joined(given, "crm", Profile(user_data={"em": (ALEX,)}, custom_data={"plan": "crm"}), overrides=True)
     assert given == event({"plan": "web"}, em=[OLD])

@@ -1,8 +1,8 @@
 """What a source knows of a customer goes into the event; what the browser said stays as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pixeltwin.capi.event import HASHED_PARTS, EventJson
 from pixeltwin.enrich.source import Profile, Scalar
@@ -14,23 +14,36 @@ NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 type Properties = Mapping[str, Any]  # of custom_data
 
 
-def joined(event: EventJson, profile: Profile, *, overrides: bool = False) -> tuple[EventJson, list[str]]:
-    """The event with what the profile knows, and the names of what that set (`user_data.em`).
+class Addition(NamedTuple):
+    """What a source has set in an event: keys of user_data, and properties of custom_data."""
+
+    source: str
+    user_data: tuple[str, ...]
+    custom_data: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> Iterator[str]:
+        """The same as paths: `user_data.em`."""
+        yield from (f"user_data.{key}" for key in self.user_data)
+        yield from (f"custom_data.{name}" for name in self.custom_data)
+
+
+def joined(event: EventJson, source: str, profile: Profile, *, overrides: bool = False) -> tuple[EventJson, Addition]:
+    """The event with what the source's profile knows, and what that has set.
 
     With `overrides` the profile's custom data wins, as `merged_custom_data` says.
     """
-    user_data = more_user_data(event["user_data"], profile)
-    fields = [f"user_data.{key}" for key in user_data]
-    if user_data:
-        event = {**event, "user_data": {**event["user_data"], **user_data}}
-    if profile.custom_data or overrides:
-        given = event.get("custom_data", NOTHING)
-        made = merged_custom_data(given, profile, overrides=overrides)
-        fields += [f"custom_data.{name}" for name, value in made.items() if given.get(name) != value]
-        event = {name: value for name, value in event.items() if name != "custom_data"}
-        if made:
-            event["custom_data"] = made
-    return event, fields
+    more = more_user_data(event["user_data"], profile)
+    if more:
+        event = {**event, "user_data": {**event["user_data"], **more}}
+    if not (profile.custom_data or overrides):
+        return event, Addition(source, tuple(more))
+    given = event.get("custom_data", NOTHING)
+    made = merged_custom_data(given, profile, overrides=overrides)
+    event = {name: value for name, value in event.items() if name != "custom_data"}
+    if made:
+        event["custom_data"] = made
+    return event, Addition(source, tuple(more), tuple(name for name, it in made.items() if given.get(name) != it))
 
 
 def more_user_data(given: Mapping[str, Any], profile: Profile) -> dict[str, Any]:

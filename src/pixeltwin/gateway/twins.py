@@ -18,10 +18,11 @@ from pixeltwin.delivery.outbox import REMEMBERED, Delivered, Dropped, Expired, I
 from pixeltwin.delivery.worker import Ended, Prepared, Ready
 from pixeltwin.enrich import memory
 from pixeltwin.enrich.memory import Memory, Remembered
+from pixeltwin.enrich.merge import Addition
 from pixeltwin.enrich.source import Profile, Source
 from pixeltwin.gateway.look_ups import Found, Keys, LookUps, Profiles
 from pixeltwin.mapping.sessions import sessions_of
-from pixeltwin.mirror import Draft, Policy, Sealed, record_id_of, seal, unverified
+from pixeltwin.mirror import Draft, Policy, Sealed, origins_of, record_id_of, seal, unverified
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.rules.ruleset import Ruled
 from pixeltwin.telemetry import LOOKUPS, RULE_ERRORS, RULES, TWINS, log
@@ -55,13 +56,16 @@ class SealedTwin(NamedTuple):
     """What the journal's record gets of a sealed twin, should somebody look at it."""
 
     printed: bytes  # a fifth of what the event takes as a dictionary
-    origins: Mapping[str, str]
+    recalled: tuple[str, ...]
+    additions: Sequence[Addition]
+    ruled: Ruled
     notes: Sequence[str]
     rules: Sequence[str]
 
     def told(self, record: Record) -> Mapping[str, Any]:
         """The record's own origins are what rules have set when the hit came."""
-        origins = {**record.origins, **self.origins}
+        added = origins_of(self.additions, self.ruled)
+        origins = {**record.origins, **dict.fromkeys(self.recalled, "remembered"), **added}
         return {"twin": orjson.loads(self.printed), "origins": origins, "notes": self.notes, "rules": self.rules}
 
 
@@ -199,8 +203,8 @@ class Twins:
 
     def _ready(self, opened: Opened, sealed: Sealed) -> Ready:
         draft, printed = opened.draft, orjson.dumps(sealed.event)
-        origins = {**dict.fromkeys(opened.recalled, "remembered"), **sealed.origins}
-        self._journal.change(draft.record_id, SealedTwin(printed, origins, sealed.notes, sealed.rules).told)
+        news = SealedTwin(printed, opened.recalled, sealed.additions, sealed.ruled, sealed.notes, sealed.rules)
+        self._journal.change(draft.record_id, news.told)
         test_code = sealed.test_event_code or self._test_codes.get(draft.pixel_id, "")
         return Ready(printed, test_code, draft.credential)
 

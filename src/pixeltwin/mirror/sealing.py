@@ -3,14 +3,14 @@
 Draft ─ remembered ─ look-ups ─ verify ─ late rules ─ limits ─ refusal? ─► the event for Meta
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from pixeltwin.capi.event import EventJson, ServerEvent
 from pixeltwin.capi.validate import Refusal, refusal, remarks
 from pixeltwin.consent.verdict import ALLOWED, Answer
-from pixeltwin.enrich.merge import joined
+from pixeltwin.enrich.merge import Addition, joined
 from pixeltwin.enrich.source import Profile
 from pixeltwin.mirror.draft import Draft
 from pixeltwin.mirror.limits import cleaned_of_rules, never_less_limited, taken_back
@@ -21,17 +21,27 @@ from pixeltwin.rules.ruleset import Ruled
 
 
 class Sealed(NamedTuple):
-    """A twin ready to be sent: the event, what was added to it and by whom (`user_data.em`: `customers`), remarks.
+    """A twin ready to be sent: the event, what sources have added to it, remarks.
 
     `rules` are all that held, early and late; `ruled` is what late ones made of it.
     """
 
     event: EventJson
-    origins: Mapping[str, str]
+    additions: Sequence[Addition]
     notes: tuple[str, ...]
     rules: tuple[str, ...]
     test_event_code: str
     ruled: Ruled
+
+    @property
+    def origins(self) -> dict[str, str]:
+        return origins_of(self.additions, self.ruled)
+
+
+def origins_of(additions: Iterable[Addition], ruled: Ruled) -> dict[str, str]:
+    """Which source or late rule has set a field (`user_data.em`: `customers`)."""
+    found = {field: it.source for it in additions for field in it.fields}
+    return found | {name: f"rule {rule}" for name, rule in ruled.origins.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +62,11 @@ type Known = Mapping[str, Profile]  # what each source knows of the customer, by
 def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Unsent:
     """The event for Meta with what the sources know, or why there is none after all."""
     event = draft.event
-    origins: dict[str, str] = {}
+    additions: list[Addition] = []
     kept_back: list[str] = []
     if known:
         known, kept_back = _admitted(_as_consented(draft, known), policy)
-        event, origins = _joined(draft, known, policy)
+        event, additions = _joined(draft, known, policy)
     event, ruled, removed = _ruled(draft, event, known, policy, now) if draft.late else (event, UNRULED, [])
     if ruled.drop:
         return Unsent(Reason.DROPPED_BY_RULE, ruled)
@@ -64,7 +74,7 @@ def seal(draft: Draft, known: Known, policy: Policy, now: float) -> Sealed | Uns
         return Unsent(reason, ruled)
     return Sealed(
         event,
-        origins | {name: f"rule {rule}" for name, rule in ruled.origins.items()},
+        additions,
         (*draft.notes, *[f"rule_fault: {fault}" for fault in ruled.faults], *kept_back, *removed, *remarks(event)),
         (*draft.rules, *ruled.names),
         ruled.test_event_code or draft.test_event_code,
@@ -99,16 +109,16 @@ def _admitted(known: Known, policy: Policy) -> tuple[Known, list[str]]:
     return admitted, [f"personal_data_removed: custom_data.{name}" for name in found]
 
 
-def _joined(draft: Draft, known: Known, policy: Policy) -> tuple[EventJson, dict[str, str]]:
+def _joined(draft: Draft, known: Known, policy: Policy) -> tuple[EventJson, list[Addition]]:
     """The event with what the sources know, and which source added what. What an event is worth, its verifier says."""
     pixel = policy.pixels.get(draft.pixel_id)
     event = draft.event
-    origins: dict[str, str] = {}
+    additions: list[Addition] = []
     for name in dict.fromkeys((draft.verifier, *(pixel.enrich if pixel else ()))):
         if profile := known.get(name):
-            event, fields = joined(event, profile, overrides=name == draft.verifier)
-            origins.update(dict.fromkeys(fields, name))
-    return event, origins
+            event, addition = joined(event, name, profile, overrides=name == draft.verifier)
+            additions.append(addition)
+    return event, additions
 
 
 def _ruled(
