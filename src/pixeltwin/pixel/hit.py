@@ -22,6 +22,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 
 MATCHING: Final = ("ud[", "udff[", "aud[", "audff[")
+MATCHING_GROUPS: Final = frozenset(prefix.removesuffix("[") for prefix in MATCHING)
 HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
 
 BEYOND_ASCII: Final = re.compile("%[89A-Fa-f]")
@@ -87,8 +88,18 @@ class PixelHit:
         """The values of `prefix[key]` by key: `group("cd")` for custom data."""
         return self.groups.get(prefix, NO_GROUP)
 
+    @property
+    def is_hashed(self) -> bool:
+        """Whether no matching data among the groups is anybody's in plain text."""
+        for prefix, values in self.groups.items():
+            if prefix in MATCHING_GROUPS and not all(map(is_hashed, values.values())):
+                return False
+        return True
+
     def shown(self) -> Parameters:
         """The parameters as a person may see them: matching data that is no hash stays out of sight."""
+        if self.is_tidy and not self.repeating and self.is_hashed:  # nearly all
+            return self.parameters
         shown = [(pair[0], _hide(pair[1])) if pair[0].startswith(MATCHING) else pair for pair in self.parameters]
         return tuple(shown)
 
@@ -128,8 +139,13 @@ def _together(query: Named | Parameters, body: Named | Parameters) -> Named | Pa
     return PixelHit.of(query).parameters + PixelHit.of(body).parameters
 
 
+def is_hashed(value: str) -> bool:
+    """Whether a value of matching data is nobody's in plain text."""
+    return not value or HASHED.fullmatch(value) is not None
+
+
 def _hide(value: str) -> str:
-    return value if HASHED.fullmatch(value) or not value else "(not hashed, not shown)"
+    return value if is_hashed(value) else "(not hashed, not shown)"
 
 
 def body_type(request: HitRequest) -> str:

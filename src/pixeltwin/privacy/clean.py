@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from pixeltwin.capi.event import CustomData, ServerEvent
 from pixeltwin.pixel.browser_id import APPENDIX
-from pixeltwin.pixel.hit import HASHED, MATCHING, PixelHit
+from pixeltwin.pixel.hit import MATCHING, PixelHit, is_hashed
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.rewrite import rewrite_each
 from pixeltwin.privacy.address import clean_url, is_quiet
@@ -24,7 +24,6 @@ ADDRESSES: Final = ("dl", "rl")
 EVENT_ADDRESSES: Final = ("event_source_url", "referrer_url")
 CUSTOM: Final = "cd["
 LOOKED_AT: Final = (*ADDRESSES, CUSTOM, *MATCHING)
-MATCHING_GROUPS: Final = frozenset(prefix.removesuffix("[") for prefix in MATCHING)
 IP: Final = re.compile(rf"(.{{2,60}}?)(?:{APPENDIX})?", re.ASCII)
 IP_BITS: Final = {4: 24, 6: 48}  # what is left of an address
 
@@ -114,11 +113,8 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
 
     They stand on lines of their own, so that whatever is suspect in one of them is in the whole.
     """
-    if not hit.is_tidy or _hides_any(hit):
+    if not hit.is_tidy or _hides_any(hit) or not hit.is_hashed:
         return False
-    for group, values in hit.groups.items():
-        if group in MATCHING_GROUPS and not all(map(_is_hashed, values.values())):
-            return False
     properties = hit.group("cd")
     own = properties.keys() - STANDARD
     if privacy.detector.is_told_by(own) or not privacy.custom_data.admits_all(properties):
@@ -143,15 +139,10 @@ def _changed(hit: PixelHit, changes: dict[tuple[str, str], str | None]) -> Itera
 def _parameter(name: str, value: str, privacy: Privacy) -> str | None:
     """The value that the parameter is to have; None when it has to go."""
     if name.startswith(MATCHING):
-        return value if _is_hashed(value) else _matching(_key(name), value, privacy)
+        return value if is_hashed(value) else _matching(_key(name), value, privacy)
     if name.startswith(CUSTOM):
         return _property(_key(name), value, privacy)
     return clean_url(value, privacy) if name in ADDRESSES else value
-
-
-def _is_hashed(value: str) -> bool:
-    """Whether matching data is nobody's in plain text."""
-    return not value or HASHED.fullmatch(value) is not None
 
 
 def _key(name: str) -> str:
