@@ -17,6 +17,7 @@ import gc
 import os
 import re
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -98,6 +99,7 @@ STAGES: Final[Mapping[str, tuple[Stage, int]]] = {
     "read, handle": (handling, 320),
     **{name: (delivering(source), LEASE) for name, source in SOURCES.items()},
 }
+ALL: Final = (*STAGES, "run")
 
 
 async def counted(*command: str | Path, env: Mapping[str, str]) -> int:
@@ -209,14 +211,18 @@ def child(stage: str, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("stages", nargs="*", choices=[[], *STAGES, "run"], metavar="STAGE")
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of {', '.join(ALL)}; else all of them")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--hits", type=int, help=argparse.SUPPRESS)
     asked = parser.parse_args()
+    if unknown := {*asked.stages} - {*ALL}:
+        parser.error(f"there is no stage {', '.join(sorted(unknown))}")
+    if not shutil.which("valgrind"):
+        sys.exit("valgrind is missing: apt-get install valgrind")
     if asked.child:
         child(asked.child, asked.hits)
     else:
-        asyncio.run(bench(asked.stages or [*STAGES, "run"]))
+        asyncio.run(bench(asked.stages or ALL))
 
 
 if __name__ == "__main__":
