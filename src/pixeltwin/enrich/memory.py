@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pixeltwin.capi.event import HASHED, HASHED_PARTS, EventJson, UserData
 from pixeltwin.capi.hashes import digits
 from pixeltwin.capi.validate import LIMITED
+from pixeltwin.pixel.browser_id import bare
 
 MOST_VALUES: Final = 4  # hashes of one key that are kept; spellings of one value are two or three
 LONGEST: Final = 2048  # characters of one text in a bundle; what is longer is left out
@@ -78,7 +79,7 @@ class Memory(Protocol):
 
 
 def browser_key(pixel_id: str, fbp: str) -> bytes:
-    return _key(b"browser", pixel_id, _bare_fbp(fbp))
+    return _key(b"browser", pixel_id, bare(fbp))
 
 
 def person_key(pixel_id: str, external_id: str) -> bytes:
@@ -257,11 +258,7 @@ def _is_another(one: Given, other: Given) -> bool:
 
 def _bare(value: str | Sequence[str]) -> set[str]:
     """An fbp or hashes without Meta's appendices."""
-    return {_bare_fbp(value)} if isinstance(value, str) else set(map(_bare_hash, value))
-
-
-def _bare_fbp(fbp: str) -> str:
-    return ".".join(fbp.split(".", 4)[:4])
+    return {bare(value)} if isinstance(value, str) else set(map(_bare_hash, value))
 
 
 def _bare_hash(value: str) -> str:

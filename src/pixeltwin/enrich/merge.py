@@ -1,15 +1,13 @@
 """What a source knows of a customer goes into the event; what the browser said stays as it is."""
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from pixeltwin.capi.event import HASHED_PARTS, EventJson
-from pixeltwin.enrich.source import Profile, Scalar
+from pixeltwin.enrich.source import NOTHING, Profile, Scalar
 
 PARTS: Final = frozenset(HASHED_PARTS)  # of names; they have one value each
 MONEY: Final = ("value", "currency", "predicted_ltv", "net_revenue")  # what a browser could make up
-NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 type Properties = Mapping[str, Any]  # of custom_data
 

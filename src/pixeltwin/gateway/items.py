@@ -18,6 +18,7 @@ from pixeltwin.destinations import conversions_api, pixel_relay
 from pixeltwin.destinations.pixel_relay import relay_payload
 from pixeltwin.mirror import Admission, Draft
 from pixeltwin.mirror.admission import AUTOMATIC
+from pixeltwin.pixel.browser_id import bare
 
 MARGIN: Final = 900.0  # seconds before Meta would refuse an event as too old
 # Events by which ad spend is steered are delivered first after an outage and shed last; page views the other way.
@@ -98,9 +99,7 @@ def subject_of(browser: str) -> bytes | None:
 
     Meta's parameter builder may append to the id between a hit that waits and the one that releases it.
     """
-    if browser.count(".") > 3:
-        browser = ".".join(browser.split(".")[:4])
-    return _digest(browser) if browser else None
+    return _digest(bare(browser)) if browser else None
 
 
 def _priority(event_name: str) -> int:

@@ -22,7 +22,7 @@ from pixeltwin.enrich.merge import Addition
 from pixeltwin.enrich.source import Profile, Source
 from pixeltwin.gateway.look_ups import Found, Keys, LookUps, Profiles
 from pixeltwin.mapping.sessions import sessions_of
-from pixeltwin.mirror import Draft, Policy, Sealed, origins_of, record_id_of, seal, unverified
+from pixeltwin.mirror import Draft, Policy, Sealed, record_id_of, seal, unverified, who_set
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.rules.ruleset import Ruled
 from pixeltwin.telemetry import LOOKUPS, RULE_ERRORS, RULES, TWINS, log
@@ -64,7 +64,7 @@ class SealedTwin(NamedTuple):
 
     def told(self, record: Record) -> Mapping[str, Any]:
         """The record's own origins are what rules have set when the hit came."""
-        added = origins_of(self.additions, self.ruled)
+        added = who_set(self.additions, self.ruled)
         origins = {**record.origins, **dict.fromkeys(self.recalled, "remembered"), **added}
         return {"twin": orjson.loads(self.printed), "origins": origins, "notes": self.notes, "rules": self.rules}
 

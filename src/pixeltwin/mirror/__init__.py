@@ -10,7 +10,7 @@ from pixeltwin.mirror.admission import Admission, Decide, admit, admit_openbridg
 from pixeltwin.mirror.draft import Draft, Twin, record_id_of
 from pixeltwin.mirror.ingesting import Ingested, admit_ingest
 from pixeltwin.mirror.policy import PixelPolicy, Policy, SourcePolicy
-from pixeltwin.mirror.sealing import Known, Sealed, Unsent, origins_of, seal, unverified
+from pixeltwin.mirror.sealing import Known, Sealed, Unsent, seal, unverified, who_set
 
 __all__ = [
     "Admission",
@@ -27,8 +27,8 @@ __all__ = [
     "admit",
     "admit_ingest",
     "admit_openbridge",
-    "origins_of",
     "record_id_of",
     "seal",
     "unverified",
+    "who_set",
 ]

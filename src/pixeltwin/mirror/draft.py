@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import orjson
 
 from pixeltwin.capi.event import EventJson, check
-
-NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+from pixeltwin.enrich.source import NOTHING
 
 
 class Draft(NamedTuple):

@@ -35,10 +35,10 @@ class Sealed(NamedTuple):
 
     @property
     def origins(self) -> dict[str, str]:
-        return origins_of(self.additions, self.ruled)
+        return who_set(self.additions, self.ruled)
 
 
-def origins_of(additions: Iterable[Addition], ruled: Ruled) -> dict[str, str]:
+def who_set(additions: Iterable[Addition], ruled: Ruled) -> dict[str, str]:
     """Which source or late rule has set a field (`user_data.em`: `customers`)."""
     found = {field: it.source for it in additions for field in it.fields}
     return found | {name: f"rule {rule}" for name, rule in ruled.origins.items()}

@@ -66,6 +66,11 @@ def valid(value: str) -> str | None:
     return value if value and BROWSER_ID.fullmatch(value) else None
 
 
+def bare(browser_id: str) -> str:
+    """The fbp or fbc without what Meta's parameter builder may have appended."""
+    return ".".join(browser_id.split(".", 4)[:4]) if browser_id.count(".") > 3 else browser_id
+
+
 def click_id(url: str) -> str | None:
     """The `fbclid` of a page's address, with or without scheme, if it has a well-formed one."""
     found = FBCLID.search(_parts(url).query)

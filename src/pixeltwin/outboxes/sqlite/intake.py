@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -98,11 +97,8 @@ class Intake:
         if not rows:
             return
         self._db.executemany(APPEND, rows)
-        numbers: defaultdict[str, int] = defaultdict(int)
-        for row in rows:
-            numbers[row[0]] += 1
-        for destination, number in numbers.items():
-            self._tallies.add(destination, "accepted", number)
+        for destination, *_ in rows:
+            self._tallies.add(destination, "accepted")
             self._touched.add(destination)
         rows.clear()
 
