@@ -15,6 +15,7 @@ from pixeltwin.delivery.outbox import Tally
 from pixeltwin.destinations import conversions_api
 from pixeltwin.gateway import Doors, Gateway
 from pixeltwin.gateway.appends import Appends
+from pixeltwin.gateway.keeping import Keeper
 from pixeltwin.pixel.skip import Reason
 from pixeltwin.telemetry import REGISTRY
 from tests.delivery.bench import until
@@ -120,7 +121,8 @@ async def test_a_stop_waits_for_what_the_outbox_was_given_last(tmp_path):
 
 async def test_what_waits_for_a_stuck_outbox_is_bounded_and_what_is_more_is_lost_by_name(tmp_path):
     async with opened(tmp_path) as gateway:
-        gateway._keeper._appends = Appends(most=2)
+        gateway._keeper = Keeper(gateway.journal, Appends(most=2))
+        gateway._keeper.use(gateway.outbox, gateway.consents)
         lost = hits(State.SKIPPED, Reason.OUTBOX_BUSY)
         with stuck(tmp_path):
             ends = [await take(gateway, f"bound-{n}") for n in range(4)]
@@ -179,7 +181,7 @@ async def test_who_waits_is_let_go_at_the_deadline_and_the_write_is_told_of_when
     assert await appends.within(0.1, ending.wait(), size=1, late=told.put_nowait) is None
     assert loop.time() - began >= 0.1
     ending.set()
-    assert (await told.get()).result() is True
+    assert await told.get() is True
 
 
 async def test_each_is_let_go_at_its_own_deadline_whatever_others_wait_for() -> None:

@@ -6,6 +6,7 @@ A write that takes longer goes on without its hit. What waits is bounded, so tha
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from pixeltwin.telemetry import log
@@ -42,23 +43,21 @@ class Appends:
         return not self._writes or (len(self._writes) < self._most and self._bytes + size <= self._most_bytes)
 
     async def within[T](
-        self, seconds: float, work: Awaitable[T], *, size: int, late: Callable[[asyncio.Future[T]], None]
+        self, seconds: float, work: Awaitable[T], *, size: int, late: Callable[[T | BaseException], None]
     ) -> T | None:
-        """The work's result; None when it takes longer, and then `late` is called once it has ended.
+        """The work's result; None when it takes longer, and then `late` is told how it ended.
 
         Whoever waits may be cancelled, the work is not.
         """
         writing = asyncio.ensure_future(work)
-        if writing.done():  # loops that start tasks at once
-            return writing.result()
         try:
-            await self._begun(writing, size, seconds)
+            await self.begun(writing, size, seconds)
         except asyncio.CancelledError:
-            writing.add_done_callback(late)
+            writing.add_done_callback(partial(_tell_end, late))
             raise
         if writing.done():
             return writing.result()
-        writing.add_done_callback(late)
+        writing.add_done_callback(partial(_tell_end, late))
         return None
 
     async def flush(self, seconds: float) -> None:
@@ -68,7 +67,7 @@ class Appends:
             if waiting:
                 log.error("the outbox does not answer: what it was given last may be lost", writes=len(waiting))
 
-    def _begun(self, writing: asyncio.Future[Any], size: int, seconds: float) -> asyncio.Future[None]:
+    def begun(self, writing: asyncio.Future[Any], size: int, seconds: float) -> asyncio.Future[None]:
         """What is done when the writing is, or its time is up."""
         loop = asyncio.get_running_loop()
         write = self._writes[writing] = Write(loop.time() + seconds, size, loop.create_future())
@@ -100,3 +99,7 @@ class Appends:
                 later.append(write.deadline)
         if later:
             self._watch_from(max(min(later), now + PAUSE))
+
+
+def _tell_end[T](late: Callable[[T | BaseException], None], writing: asyncio.Future[T]) -> None:
+    late(asyncio.CancelledError() if writing.cancelled() else writing.exception() or writing.result())

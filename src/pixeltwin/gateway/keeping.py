@@ -3,7 +3,6 @@
 Each hit is counted once, when it is known what became of it. The outbox may know that after the browser.
 """
 
-import asyncio
 from collections.abc import Awaitable, Sequence
 from functools import cache, lru_cache, partial
 from typing import Final, NamedTuple, Protocol
@@ -16,6 +15,7 @@ from pixeltwin.gateway.consents import Said, said_by
 from pixeltwin.gateway.entries import record_of_server_event, tell_answer
 from pixeltwin.gateway.items import twin_item
 from pixeltwin.gateway.line import Line
+from pixeltwin.gateway.together import Answer, Together
 from pixeltwin.mirror import Admission, Draft
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
@@ -61,17 +61,19 @@ class Follows(Protocol):
 class Keeper:
     """Keeps hits and posted events in the outbox, once that is there, and tells the `journal`."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, appends: Appends | None = None) -> None:
         self._journal = journal
         self._outbox: Takes | None = None
         self._consents: Follows | None = None
-        self._appends = Appends()
+        self._appends = appends or Appends()
+        self._together = Together(self._appends, self._append)
 
     def use(self, outbox: Takes, consents: Follows) -> None:
         self._outbox, self._consents = outbox, consents
 
     async def flush(self, seconds: float) -> None:
         """Wait for what the outbox was given, but no longer than so many seconds."""
+        self._together.hand_over()
         await self._appends.flush(seconds)
 
     async def keep(self, line: Line, admission: Admission, items: list[NewItem]) -> Kept:
@@ -89,14 +91,14 @@ class Keeper:
         said, size = said_by(admission), _size(items)
         if not (said or items):
             return _kept(admission, [])
-        if not self._appends.has_room(size):
+        if not self._together.has_room(size):
             return _lost(admission, Reason.OUTBOX_BUSY) if items else _skipped(admission)
-        appended = await self._appends.within(
-            line.config.server.limits.ack_deadline,
-            self._follow_and_append(said, items) if said else self._append(items),
-            size=size,
-            late=partial(self._correct, line, admission),
-        )
+        seconds, late = line.config.server.limits.ack_deadline, partial(self._correct, line, admission)
+        if said:
+            following = self._follow_and_append(said, items)
+            appended = await self._appends.within(seconds, following, size=size, late=late)
+        else:
+            appended = await self._together.append(items, size=size, seconds=seconds, late=late)
         if appended is not None:
             return _kept(admission, appended)
         if items:
@@ -109,9 +111,9 @@ class Keeper:
             tell_answer(self._journal, said)
         return await self._append(items) if items else []
 
-    def _correct(self, line: Line, admission: Admission, late: "asyncio.Future[list[Appended]]") -> None:
+    def _correct(self, line: Line, admission: Admission, answer: Answer) -> None:
         """Tell how a hit was kept that went on without being."""
-        end = _late_end(admission, late)
+        end = _late_end(admission, answer)
         LATE_APPENDS.labels(end.reason if end.reason in LOST else "kept").inc()
         if admission.skip:
             return  # which has been told
@@ -125,7 +127,7 @@ class Keeper:
         """Append posted events; why they cannot be said to be durable, None when they are."""
         items = [twin_item(draft) for draft in drafts]
         size = _size(items)
-        if not self._appends.has_room(size):
+        if not self._together.has_room(size):
             return Reason.OUTBOX_BUSY
         seconds, storing = line.config.server.limits.ack_deadline, self._store_posted(line, request, drafts, items)
         is_stored = await self._appends.within(seconds, storing, size=size, late=_look)
@@ -142,7 +144,7 @@ class Keeper:
             self._journal.add(record_of_server_event(request, draft, STATES[one]))
         return True
 
-    def _append(self, items: list[NewItem]) -> Awaitable[list[Appended]]:
+    def _append(self, items: Sequence[NewItem]) -> Awaitable[list[Appended]]:
         if self._outbox is None:
             raise OSError("the outbox is not open")
         return self._outbox.append(items)
@@ -166,12 +168,11 @@ def _unacked(admission: Admission) -> Kept:
     return _skipped(admission) if admission.skip else Kept([State.UNACKED] * len(admission.twins), "", UNACKED, True)
 
 
-def _late_end(admission: Admission, late: "asyncio.Future[list[Appended]]") -> Kept:
+def _late_end(admission: Admission, answer: Answer) -> Kept:
     """The outbox has answered after all, in whatever way."""
-    error = asyncio.CancelledError() if late.cancelled() else late.exception()
-    if isinstance(error, OSError):
-        return _failed(admission, error)
-    return _lost(admission, Reason.INTERNAL_ERROR) if error else _kept(admission, late.result())
+    if isinstance(answer, OSError):
+        return _failed(admission, answer)
+    return _lost(admission, Reason.INTERNAL_ERROR) if isinstance(answer, BaseException) else _kept(admission, answer)
 
 
 def _failed(admission: Admission, error: OSError) -> Kept:
@@ -208,7 +209,7 @@ def _count(line: Line, admission: Admission, end: Kept) -> None:
             RULE_ERRORS.labels(fault.partition(":")[0]).inc()
 
 
-def _look(late: "asyncio.Future[bool]") -> None:
+def _look(answer: bool | BaseException) -> None:
     """What failed after its answer has nobody else to hear of it."""
-    if not late.cancelled() and (error := late.exception()):
-        log.error("posted events were not kept", error=repr(error))
+    if isinstance(answer, Exception):
+        log.error("posted events were not kept", error=repr(answer))
