@@ -131,9 +131,7 @@ def main() -> None:
     print(
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, medians of {asked.rounds} windows of {asked.seconds} s"
     )
-    print(
-        "CPU in µs per hit; hits/s as measured, and as these costs allow; `gain` is that of the first number of workers"
-    )
+    print("CPU in µs per hit; hits/s as measured, and as these costs allow")
     names = ("wrk's", "workers", "hits/s", "gain", "p99 ms", "behind", "fronts", "wrk", "busiest", "alone", "apart")
     print("".join(f"{name:>9}" for name in names))
     for (connections, workers), windows in found.items():
