@@ -113,10 +113,10 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
 
     They stand on lines of their own, so that whatever is suspect in one of them is in the whole.
     """
-    if not hit.is_tidy or _hides_any(hit) or not hit.is_hashed:
+    if not hit.is_tidy or not hit.is_hashed or (hit.repeating and _hides_any(hit)):
         return False
     properties = hit.group("cd")
-    own = properties.keys() - STANDARD
+    own = [name for name in properties if name not in STANDARD]
     if privacy.detector.is_told_by(own) or not privacy.custom_data.admits_all(properties):
         return False
     addresses = (request.header("referer"), hit.get("dl"), hit.get("rl"))

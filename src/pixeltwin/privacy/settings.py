@@ -1,6 +1,6 @@
 """The config section `privacy`: what personal data is looked for in hits and server events, and what becomes of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pixeltwin.kinds import FROZEN
 from pixeltwin.privacy.detector import Detector
 from pixeltwin.privacy.filter import filter_type
+from pixeltwin.privacy.words import glance_for
 
 if TYPE_CHECKING:
     from pixeltwin.privacy.filter import FilterSettings as Filter
@@ -89,3 +90,8 @@ class Privacy(Section):
     def detector(self) -> Detector:
         """What the filters find, and what becomes of it."""
         return Detector(self.detect, removes=self.found == "remove")
+
+    @cached_property
+    def glance(self) -> Callable[[str], bool]:
+        """Tells whether there may be anything to do about a text, but by filters without a hint."""
+        return glance_for(self.detector.hints, self.detector.names, self.parameters)
