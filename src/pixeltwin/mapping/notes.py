@@ -8,6 +8,8 @@ from pixeltwin.capi.event import HASHED, EventJson
 from pixeltwin.capi.hashes import as_sha256
 from pixeltwin.pixel.hit import PixelHit
 
+EVENT_IDS: Final = frozenset({"eventID", "event_id"})
+
 
 class Note(StrEnum):
     """One remark about a hit."""
@@ -23,7 +25,22 @@ class Note(StrEnum):
 
 def notes(hit: PixelHit, event: EventJson) -> tuple[Note, ...]:
     """The remarks about a hit that became `event`."""
+    if _is_plain(hit, event):
+        return ()
     return tuple([note for note, applies in NOTES.items() if applies(hit, event)])
+
+
+def _is_plain(hit: PixelHit, event: EventJson) -> bool:
+    """Whether there is plainly nothing to remark, as about most hits: all that was given is in the event."""
+    properties = hit.group("cd")
+    return (
+        len(properties) == len(event.get("custom_data", ()))
+        and EVENT_IDS.isdisjoint(properties)
+        and "udff" not in hit.groups
+        and "data_processing_options_country" not in event
+        and {key: [value] for key, value in hit.group("ud").items()}.items() <= event["user_data"].items()
+        and not _clock_repaired(hit, event)
+    )
 
 
 def _lost(field: str) -> Callable[[PixelHit, EventJson], bool]:
@@ -37,7 +54,7 @@ def _clock_repaired(hit: PixelHit, event: EventJson) -> bool:
 
 
 def _event_id_in_custom_data(hit: PixelHit, event: EventJson) -> bool:
-    return bool(hit.get("cd[eventID]") or hit.get("cd[event_id]")) and not hit.event_id
+    return any(hit.group("cd").get(name) for name in EVENT_IDS) and not hit.event_id
 
 
 def _matching_data_ignored(hit: PixelHit, event: EventJson) -> bool:

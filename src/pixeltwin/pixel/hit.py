@@ -64,7 +64,7 @@ class PixelHit:
         repeating = parameters if isinstance(parameters, tuple) and len(parameters) > len(last) else ()
         places, matching, is_tidy = LAYOUTS[(*last,)]
         groups = {prefix: {key: last[name] for key, name in named} for prefix, named in places}
-        are_hashed = not matching or all([is_hashed(last[name]) for name in matching])
+        are_hashed = all(map(is_hashed, [last[name] for name in matching]))
         return cls(last.get("id", ""), last.get("ev", ""), last, groups, is_tidy, are_hashed, repeating)
 
     @property
@@ -98,8 +98,7 @@ class PixelHit:
 
 
 class Layout(NamedTuple):
-    """What the names of parameters say: which make up a group, each by its key in it, which of those are matching data,
-    and whether all are tidy."""
+    """What names of parameters say: which make up each group, by their keys in it, and which are matching data."""
 
     places: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     matching: tuple[str, ...]
