@@ -1,6 +1,6 @@
 """What the mapping of a hit had to repair or leave out: worth a line on the page, never a reason to fail."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -38,9 +38,17 @@ def _is_plain(hit: PixelHit, event: EventJson) -> bool:
         and EVENT_IDS.isdisjoint(properties)
         and "udff" not in hit.groups
         and "data_processing_options_country" not in event
-        and {key: [value] for key, value in hit.group("ud").items()}.items() <= event["user_data"].items()
+        and _has_hashes(event, hit.group("ud"))
         and not _clock_repaired(hit, event)
     )
+
+
+def _has_hashes(event: EventJson, given: Mapping[str, str]) -> bool:
+    """Whether the event has all these hashes, as they are."""
+    for key, value in given.items():  # noqa: SIM110 `all` with a generator costs three times as much
+        if event["user_data"].get(key) != [value]:
+            return False
+    return True
 
 
 def _lost(field: str) -> Callable[[PixelHit, EventJson], bool]:
