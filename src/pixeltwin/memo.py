@@ -26,3 +26,8 @@ class Memo[K: str | bytes | tuple[str, ...], V](dict[K, V]):
                 self.clear()
             self[text] = made
         return made
+
+
+def memo_of_names[V](make: Callable[[tuple[str, ...]], V]) -> Memo[tuple[str, ...], V]:
+    """A memo for the names of a hit's parameters together: a site's hits have the same ones time and again."""
+    return Memo(make, size=lambda names: len("&".join(names)), longest=600, most=256)

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from pixeltwin.memo import Memo
+from pixeltwin.memo import memo_of_names
 from pixeltwin.pixel import multipart
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
@@ -116,8 +116,7 @@ def _layout(names: tuple[str, ...]) -> Layout:
     return Layout(places, tuple(name for name in tidy if name.startswith(MATCHING)), tidy == bracketed)
 
 
-# a site's hits have the same names time and again
-LAYOUTS: Final = Memo(_layout, size=lambda names: len("&".join(names)), longest=600, most=256)
+LAYOUTS: Final = memo_of_names(_layout)
 
 
 def parse_hit(request: HitRequest, limits: Limits) -> PixelHit | Skip:

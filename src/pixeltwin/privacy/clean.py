@@ -116,11 +116,9 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
     if not hit.is_tidy or not hit.is_hashed or (hit.repeating and _hides_any(hit)):
         return False
     properties = hit.group("cd")
-    own = [name for name in properties if name not in STANDARD]
-    if privacy.detector.is_told_by(own) or not privacy.custom_data.admits_all(properties):
+    if not privacy.plain_names[(*properties,)]:
         return False
-    addresses = (request.header("referer"), hit.get("dl"), hit.get("rl"))
-    text = "\n".join((*addresses, *own, *properties.values()))
+    text = "\n".join((request.header("referer"), hit.get("dl"), hit.get("rl"), *properties.values()))
     return is_quiet(text, privacy) and not tells_json(text, privacy)
 
 
