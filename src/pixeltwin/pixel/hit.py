@@ -60,7 +60,8 @@ class PixelHit:
 
     @classmethod
     def of(cls, parameters: Named | Parameters) -> "PixelHit":
-        last = dict(parameters)
+        """The hit of these parameters. A mapping of them becomes its own."""
+        last = parameters if isinstance(parameters, dict) else dict(parameters)
         repeating = parameters if isinstance(parameters, tuple) and len(parameters) > len(last) else ()
         places, matching, is_tidy = LAYOUTS[(*last,)]
         groups = {prefix: {key: last[name] for key, name in named} for prefix, named in places}
@@ -180,7 +181,7 @@ def _read_as_json(text: str) -> Named | None:
     """
     if not text.isascii() or '"' in text or "\\" in text:
         return None
-    marked = text.replace("+", " ").replace("%", r"\u00").replace("=", '":"').replace("&", '","')
+    marked = text.replace("=", '":"').replace("&", '","').replace("+", " ").replace("%", r"\u00")
     try:
         found: Named = orjson.loads(f'{{"{marked}"}}')
     except orjson.JSONDecodeError:
