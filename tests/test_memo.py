@@ -18,3 +18,9 @@ def test_it_never_holds_more_than_so_many() -> None:
     memo = Memo[str, str](str.upper)
     assert [memo[f"n{number}"] for number in range(3 * MOST)] == [f"N{number}" for number in range(3 * MOST)]
     assert 0 < len(memo) <= MOST
+
+
+def test_how_much_it_keeps_may_be_said() -> None:
+    memo = Memo[tuple[str, ...], int](len, size=lambda names: sum(map(len, names)), longest=3, most=2)
+    assert [memo[names] for names in (("ab", "c"), ("abcd",), ("a",), ("b",))] == [2, 1, 1, 1]
+    assert [*memo] == [("b",)]

@@ -87,9 +87,10 @@ def data_processing(hit: PixelHit) -> dict[str, Any]:
 
 
 def _hashes(hit: PixelHit) -> dict[str, list[str]]:
+    """Those that the page has given, and from forms those of other keys."""
     given, from_form = hit.group("ud"), hit.group("udff")
-    if not given and not from_form:  # most
-        return {}
+    if not from_form:  # nearly all
+        return {key: [value] for key, text in given.items() if key in HASHED and (value := as_sha256(text))}
     return {
         key: [value]
         for key in {**from_form, **given}

@@ -8,12 +8,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
 
-from pixeltwin.memo import Memo
+from pixeltwin.memo import memo_of_names
 from pixeltwin.pixel import multipart
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason, Skip
@@ -22,7 +22,6 @@ FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 
 MATCHING: Final = ("ud[", "udff[", "aud[", "audff[")
-MATCHING_GROUPS: Final = frozenset(prefix.removesuffix("[") for prefix in MATCHING)
 HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
 
 BEYOND_ASCII: Final = re.compile("%[89A-Fa-f]")
@@ -47,8 +46,8 @@ class Limits:
 class PixelHit:
     """A hit's parameters, decoded, in the order they came, blank values and repeats kept.
 
-    `is_tidy`: every name in which a bracket opens ends where it closes. `repeating`: all parameters, if any name is
-    there twice.
+    `is_tidy`: every name in which a bracket opens ends where it closes. `is_hashed`: no matching data among the groups
+    is anybody's in plain text. `repeating`: all parameters, if any name is there twice.
     """
 
     pixel_id: Final[str]
@@ -56,22 +55,18 @@ class PixelHit:
     last: Final[Mapping[str, str]]  # by name
     groups: Final[Mapping[str, Mapping[str, str]]]
     is_tidy: Final[bool]
+    is_hashed: Final[bool]
     repeating: Final[Parameters]
 
     @classmethod
     def of(cls, parameters: Named | Parameters) -> "PixelHit":
-        last = dict(parameters)
+        """The hit of these parameters. A mapping of them becomes its own."""
+        last = parameters if isinstance(parameters, dict) else dict(parameters)
         repeating = parameters if isinstance(parameters, tuple) and len(parameters) > len(last) else ()
-        groups: dict[str, dict[str, str]] = {}
-        is_tidy = True
-        for name in last:
-            if "[" in name:
-                if name[-1] == "]":
-                    prefix, key = PLACES[name]
-                    groups.setdefault(prefix, {})[key] = last[name]
-                else:
-                    is_tidy = False
-        return cls(last.get("id", ""), last.get("ev", ""), last, groups, is_tidy, repeating)
+        places, matching, is_tidy = LAYOUTS[(*last,)]
+        groups = {prefix: {key: last[name] for key, name in named} for prefix, named in places}
+        are_hashed = all(map(is_hashed, [last[name] for name in matching]))
+        return cls(last.get("id", ""), last.get("ev", ""), last, groups, is_tidy, are_hashed, repeating)
 
     @property
     def parameters(self) -> Parameters:
@@ -88,14 +83,6 @@ class PixelHit:
         """The values of `prefix[key]` by key: `group("cd")` for custom data."""
         return self.groups.get(prefix, NO_GROUP)
 
-    @property
-    def is_hashed(self) -> bool:
-        """Whether no matching data among the groups is anybody's in plain text."""
-        for prefix, values in self.groups.items():
-            if prefix in MATCHING_GROUPS and not all(map(is_hashed, values.values())):
-                return False
-        return True
-
     def shown(self) -> Parameters:
         """The parameters as a person may see them: matching data that is no hash stays out of sight."""
         if self.is_tidy and not self.repeating and self.is_hashed:  # nearly all
@@ -111,13 +98,26 @@ class PixelHit:
         return next((value for name, value in reversed(self.parameters) if name == "eid" and value), "")
 
 
-def _place(name: str) -> tuple[str, str]:
-    """The group of a name, and its key in it: `cd` and `value` of `cd[value]`."""
-    prefix, _, key = name[:-1].partition("[")
-    return prefix, key
+class Layout(NamedTuple):
+    """What names of parameters say: which make up each group, by their keys in it, and which are matching data."""
+
+    places: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    matching: tuple[str, ...]
+    is_tidy: bool
 
 
-PLACES: Final = Memo(_place)
+def _layout(names: tuple[str, ...]) -> Layout:
+    bracketed = [name for name in names if "[" in name]
+    tidy = [name for name in bracketed if name[-1] == "]"]
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for name in tidy:
+        prefix, _, key = name[:-1].partition("[")  # `cd` and `value` of `cd[value]`
+        groups.setdefault(prefix, []).append((key, name))
+    places = tuple((prefix, tuple(named)) for prefix, named in groups.items())
+    return Layout(places, tuple(name for name in tidy if name.startswith(MATCHING)), tidy == bracketed)
+
+
+LAYOUTS: Final = memo_of_names(_layout)
 
 
 def parse_hit(request: HitRequest, limits: Limits) -> PixelHit | Skip:
@@ -181,7 +181,7 @@ def _read_as_json(text: str) -> Named | None:
     """
     if not text.isascii() or '"' in text or "\\" in text:
         return None
-    marked = text.replace("+", " ").replace("%", r"\u00").replace("=", '":"').replace("&", '","')
+    marked = text.replace("=", '":"').replace("&", '","').replace("+", " ").replace("%", r"\u00")
     try:
         found: Named = orjson.loads(f'{{"{marked}"}}')
     except orjson.JSONDecodeError:

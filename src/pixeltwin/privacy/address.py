@@ -5,39 +5,20 @@ filters find is masked in place, or its parameter or path segment goes. Every ot
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import reduce
 from typing import Final
 from urllib.parse import quote, unquote
 
-from pixeltwin.patterns import finder
 from pixeltwin.privacy.settings import Privacy
+from pixeltwin.privacy.words import LINKS, names_of, private_names, private_words, words_of
 
 # RFC 3986, appendix B; every text matches
 PARTS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:)?(//[^/?#]*)?([^?#]*)(\?[^#]*)?(#.*)?", re.DOTALL)
 NESTED: Final = re.compile(r"https?://|/", re.IGNORECASE)  # how an address begins that is a parameter's value
 FORM: Final = re.compile(r"(#!?/?)([^/?&=]+=.*)", re.DOTALL)  # a fragment of parameters
-BEFORE_NAMES: Final = "/?;#"  # and &
 DEPTH: Final = 3  # of addresses in addresses
 MAX_WORDS: Final = 500  # of an address, and of those in it; no page has such a one, and what is behind its path goes
-# The words of an address stand between these; a hyphen or underscore makes no difference.
-BETWEEN: Final = b"/?&;#!=[]."
-SPACES: Final = bytes.maketrans(BETWEEN, b" " * len(BETWEEN))
-WITHIN: Final = b"-_"
-LONGEST_PATTERN: Final = 100_000  # characters; with a list of more words each address is looked at closely
-HYPHENS: Final = rf"[{re.escape(WITHIN.decode())}]*"
-NO_LETTERS: Final = rf"[^A-Za-z=&{BEFORE_NAMES}]*"  # between those of a name
-BOUNDARY: Final = rf"[\s{re.escape(BETWEEN.decode())}]"
-# after these a path goes on with what opens an account or confirms one
-LINKS: Final = frozenset(
-    (
-        *(b"password", b"passwort", b"reset", b"resetpassword", b"passwordreset", b"passwordresetconfirm"),
-        *(b"forgotpassword", b"newpassword", b"setpassword", b"token", b"session", b"auth", b"login", b"signin"),
-        *(b"magic", b"magiclink", b"magiclogin", b"confirm", b"confirmemail", b"emailconfirm", b"optin"),
-        *(b"verify", b"verifyemail", b"activate", b"activation", b"unsubscribe", b"invite", b"invitation"),
-    )
-)
 BEHIND_A_LINK: Final = "token"
 
 # Click ids and campaigns, which must arrive as they are. They are plain words: anything else under these names is
@@ -64,62 +45,20 @@ def is_quiet(text: str, privacy: Privacy) -> bool:
     Where it is so of several, each on a line of its own, it is so of each.
     """
     plain = unquote(text) if "%" in text else text
-    if "@" in plain or "%" in plain or privacy.detector.suspects_plain(plain):
-        return False
-    if _finds_telling_name(privacy.detector.names)(plain) and privacy.detector.is_told_by(_names(plain)):
-        return False
-    if not _finds_telling_word(privacy.parameters)(plain):
+    detector = privacy.detector
+    if not privacy.glance(plain) and not detector.suspects_unhinted(plain):
         return True
-    private = _private_words(privacy.parameters)
-    return LINKS.isdisjoint(_words(plain)) and private.isdisjoint(_words(" ".join(_names(plain))))
-
-
-def _words(text: str) -> list[bytes]:
-    """The words of an address or a part of it; as bytes, which are translated in a tenth of the time."""
-    return text.lower().encode("utf-8", "replace").translate(SPACES, WITHIN).split()
-
-
-def _names(text: str) -> list[str]:
-    """Whatever stands before a `=`, back to where the name of a parameter may begin."""
-    for character in BEFORE_NAMES:
-        text = text.replace(character, "&")
-    return [part.rpartition("&")[2] for part in text.split("=")[:-1]]
+    if "@" in plain or "%" in plain or detector.suspects_plain(plain):
+        return False
+    names, private = names_of(plain), private_words(privacy.parameters)
+    if detector.is_told_by(names) or not private.isdisjoint(words_of(" ".join(names))):
+        return False
+    return LINKS.isdisjoint(words_of(plain))
 
 
 def _plain(text: str) -> str:
     """The text with the percent codes undone of all the addresses that are looked at."""
     return reduce(lambda plain, _: unquote(plain), range(DEPTH + 1), text)
-
-
-@cache
-def _private(parameters: frozenset[str]) -> frozenset[tuple[bytes, ...]]:
-    """The words of the names of parameters that go."""
-    return frozenset(tuple(_words(name)) for name in parameters)
-
-
-@cache
-def _private_words(parameters: frozenset[str]) -> frozenset[bytes]:
-    """The words without which no name is one of these parameters."""
-    return frozenset().union(*(words[-1:] for words in _private(parameters)))
-
-
-@cache
-def _finds_telling_word(parameters: frozenset[str]) -> Callable[[str], bool]:
-    """Tells whether an address has a word for which something is done to it."""
-    words = (word.decode() for word in LINKS | _private_words(parameters))
-    written = "|".join(HYPHENS.join(map(re.escape, word)) for word in words)
-    if len(written) > LONGEST_PATTERN:
-        return lambda text: True
-    return finder(rf"(?i)(?:^|{BOUNDARY}){HYPHENS}(?:{written}){HYPHENS}(?:{BOUNDARY}|$)")
-
-
-@cache
-def _finds_telling_name(names: frozenset[str]) -> Callable[[str], bool]:
-    """Tells whether an address may have a parameter of such a name: wherever its letters stand within one."""
-    if not names:
-        return lambda text: False
-    letters = (NO_LETTERS.join(f"[{letter}{letter.upper()}]" for letter in name) for name in names)
-    return finder(rf"(?:{'|'.join(letters)})[^=&{BEFORE_NAMES}]*=")
 
 
 def is_kept(name: str, value: str) -> bool:
@@ -141,7 +80,7 @@ class _Cleaner:
         assert parts  # noqa: S101 all of them are optional, and together they take any character
         scheme, authority, path, query, fragment = parts.groups("")
         start = scheme + self._authority(authority)
-        if len(_words(_plain(text))) > MAX_WORDS:
+        if len(words_of(_plain(text))) > MAX_WORDS:
             return start + self.privacy.detector.masked(path)
         return start + self._path(path) + self._query(query) + self._fragment(fragment)
 
@@ -158,7 +97,7 @@ class _Cleaner:
 
     def _segment(self, segment: str, before: str) -> str | None:
         plain, separator, parameters = segment.partition(";")  # /cart;jsessionid=1F3A
-        cleaned = self.privacy.detector.clean(plain, "" if LINKS.isdisjoint(_words(before)) else BEHIND_A_LINK)
+        cleaned = self.privacy.detector.clean(plain, "" if LINKS.isdisjoint(words_of(before)) else BEHIND_A_LINK)
         if cleaned is None or not parameters:
             return None if cleaned is None else cleaned + separator
         return f"{cleaned};{rest}" if (rest := self._parameters(parameters, ";")) else cleaned
@@ -192,7 +131,7 @@ class _Cleaner:
 
     def _is_private(self, name: str) -> bool:
         """Whether the name is listed, or the innermost key of it: `customer[email]`."""
-        words, private = tuple(_words(name)), _private(self.privacy.parameters)
+        words, private = tuple(words_of(name)), private_names(self.privacy.parameters)
         return words in private or words[-1:] in private
 
     def _nested(self, value: str) -> str:

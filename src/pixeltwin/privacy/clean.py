@@ -113,14 +113,12 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
 
     They stand on lines of their own, so that whatever is suspect in one of them is in the whole.
     """
-    if not hit.is_tidy or _hides_any(hit) or not hit.is_hashed:
+    if not hit.is_tidy or not hit.is_hashed or (hit.repeating and _hides_any(hit)):
         return False
     properties = hit.group("cd")
-    own = properties.keys() - STANDARD
-    if privacy.detector.is_told_by(own) or not privacy.custom_data.admits_all(properties):
+    if not privacy.plain_names[(*properties,)]:
         return False
-    addresses = (request.header("referer"), hit.get("dl"), hit.get("rl"))
-    text = "\n".join((*addresses, *own, *properties.values()))
+    text = "\n".join((request.header("referer"), hit.get("dl"), hit.get("rl"), *properties.values()))
     return is_quiet(text, privacy) and not tells_json(text, privacy)
 
 

@@ -22,7 +22,8 @@ class Detector:
 
     def __init__(self, filters: Sequence[FilterSettings], *, removes: bool) -> None:
         self._filters = tuple(filters)
-        self._hinted = finder("|".join(it.HINT for it in filters if it.HINT) or NEVER)
+        self.hints = "|".join(it.HINT for it in filters if it.HINT)
+        self._hinted = finder(self.hints or NEVER)
         self._unhinted = [it for it in filters if not it.HINT]
         self._removes = removes
         self.names = frozenset[str]().union(*(it.NAMES for it in filters))  # that tell what a text is
@@ -37,8 +38,10 @@ class Detector:
 
     def suspects_plain(self, text: str) -> bool:
         """Whether anything may be found in a text without percent codes, its name apart."""
-        if self._hinted(text):
-            return True
+        return self._hinted(text) or self.suspects_unhinted(text)
+
+    def suspects_unhinted(self, text: str) -> bool:
+        """The same for the filters that have no hint."""
         for it in self._unhinted:  # noqa: SIM110 `any` with a generator costs three times as much
             if it.suspects(text):
                 return True

@@ -1,14 +1,16 @@
 """The config section `privacy`: what personal data is looked for in hits and server events, and what becomes of it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pixeltwin.kinds import FROZEN
+from pixeltwin.memo import Memo, memo_of_names
 from pixeltwin.privacy.detector import Detector
 from pixeltwin.privacy.filter import filter_type
+from pixeltwin.privacy.words import glance_for
 
 if TYPE_CHECKING:
     from pixeltwin.privacy.filter import FilterSettings as Filter
@@ -89,3 +91,20 @@ class Privacy(Section):
     def detector(self) -> Detector:
         """What the filters find, and what becomes of it."""
         return Detector(self.detect, removes=self.found == "remove")
+
+    @cached_property
+    def glance(self) -> Callable[[str], bool]:
+        """Tells whether there may be anything to do about a text, but by filters without a hint."""
+        return glance_for(self.detector.hints, self.detector.names, self.parameters)
+
+    @cached_property
+    def plain_names(self) -> Memo[tuple[str, ...], bool]:
+        """Whether properties of these names may all go to Meta, and need no close look for their names' sake."""
+        return memo_of_names(self._are_plain)
+
+    def _are_plain(self, names: tuple[str, ...]) -> bool:
+        own = [name for name in names if name not in STANDARD]
+        if self.detector.is_told_by(own) or not self.custom_data.admits_all(names):
+            return False
+        text = "\n".join(own)
+        return not self.glance(text) and not self.detector.suspects_unhinted(text)
