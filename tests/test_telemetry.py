@@ -6,32 +6,32 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from pixeltwin.telemetry import Tally
+from pixeltwin.telemetry import QuickCounter
 
 LABELS = {"pixel": "shop", "outcome": "queued"}
 
 
-def shown(registry: CollectorRegistry, tally: Tally) -> float | None:
+def shown(registry: CollectorRegistry, counter: QuickCounter) -> float | None:
     lines = generate_latest(registry).decode().splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith("hits_total{")), None)
 
 
-def sampled(registry: CollectorRegistry, tally: Tally) -> float | None:
+def sampled(registry: CollectorRegistry, counter: QuickCounter) -> float | None:
     return registry.get_sample_value("hits_total", LABELS)
 
 
-def collected(registry: CollectorRegistry, tally: Tally) -> float | None:
-    samples = [sample for family in tally.collect() for sample in family.samples]
+def collected(registry: CollectorRegistry, counter: QuickCounter) -> float | None:
+    samples = [sample for family in counter.collect() for sample in family.samples]
     return next((sample.value for sample in samples if sample.name == "hits_total"), None)
 
 
 @pytest.mark.parametrize("look", [shown, sampled, collected])
 def test_whoever_looks_sees_what_was_counted_until_then(look: Callable[..., Any]) -> None:
     registry = CollectorRegistry()
-    tally = Tally("hits", "Hits.", list(LABELS), registry=registry)
-    assert look(registry, tally) is None
+    counter = QuickCounter("hits", "Hits.", list(LABELS), registry=registry)
+    assert look(registry, counter) is None
     for expected in (1, 2):
-        tally.count("shop", "queued")
-        assert look(registry, tally) == expected
-    tally.labels(**LABELS).inc(3)
-    assert look(registry, tally) == 5
+        counter.count("shop", "queued")
+        assert look(registry, counter) == expected
+    counter.labels(**LABELS).inc(3)
+    assert look(registry, counter) == 5

@@ -18,7 +18,7 @@ from pixeltwin.log_sampling import Sampler
 REGISTRY: Final = CollectorRegistry()
 
 
-class Tally(Counter):
+class QuickCounter(Counter):
     """A counter of what every hit does. What `count` has counted is added up when somebody looks, in the same thread:
     a lock and five calls less for each.
     """
@@ -37,7 +37,7 @@ class Tally(Counter):
         return super().collect()
 
 
-HITS: Final = Tally(
+HITS: Final = QuickCounter(
     "pixeltwin_hits",
     "Requests on the hit paths, by what became of them; reason says why there is no twin.",
     ["pixel", "outcome", "reason"],
@@ -61,7 +61,7 @@ LOOKUPS: Final = Counter(
     ["source", "result"],
     registry=REGISTRY,
 )
-RULES: Final = Tally(
+RULES: Final = QuickCounter(
     "pixeltwin_rule",
     "Events for which a rule held.",
     ["rule"],

@@ -197,8 +197,8 @@ def _size(items: Sequence[NewItem]) -> int:
 def _count(line: Line, admission: Admission, end: Kept) -> None:
     """Count the hit by what became of it, once that is known, and the rules that held of it."""
     pixels = [twin.pixel_id for twin in admission.twins] or [admission.hit.pixel_id if admission.hit else ""]
-    for pixel_id, state in zip(pixels, end.states, strict=False):
-        HITS.count(line.name_of(pixel_id), state, end.reason)
+    for place, pixel_id in enumerate(pixels):
+        HITS.count(line.name_of(pixel_id), end.states[place], end.reason)
     if admission.ruled:
         for rule in admission.ruled.names:
             RULES.count(rule)
