@@ -6,16 +6,38 @@ configured counts as `other`, reasons are names from the code, never text from a
 
 import logging
 import sys
-from typing import Final
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 
 from pixeltwin.log_sampling import Sampler
 
 REGISTRY: Final = CollectorRegistry()
 
-HITS: Final = Counter(
+
+class QuickCounter(Counter):
+    """A counter of what every hit does. What `count` has counted is added up when somebody looks, in the same thread:
+    a lock and five calls less for each.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._counted: defaultdict[tuple[str, ...], int] = defaultdict(int)  # by values of the labels
+
+    def count(self, *labels: str) -> None:
+        self._counted[labels] += 1
+
+    def collect(self) -> Iterable[Metric]:
+        while self._counted:
+            labels, number = self._counted.popitem()
+            self.labels(*labels).inc(number)
+        return super().collect()
+
+
+HITS: Final = QuickCounter(
     "pixeltwin_hits",
     "Requests on the hit paths, by what became of them; reason says why there is no twin.",
     ["pixel", "outcome", "reason"],
@@ -39,7 +61,7 @@ LOOKUPS: Final = Counter(
     ["source", "result"],
     registry=REGISTRY,
 )
-RULES: Final = Counter(
+RULES: Final = QuickCounter(
     "pixeltwin_rule",
     "Events for which a rule held.",
     ["rule"],

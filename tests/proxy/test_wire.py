@@ -1,6 +1,7 @@
 """HTTP/1.1 read from a connection's bytes: the same requests however they arrive, and nothing that two readers could
 understand differently."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -132,6 +133,11 @@ def test_a_tls_handshake_is_no_head_that_is_still_to_end() -> None:
 def test_an_answer_to_head_has_the_length_and_not_the_body() -> None:
     answer = Answer(200, "image/gif", b"GIF89a")
     assert answer_bytes(answer, close=False, bodiless=True).endswith(b"Content-Length: 6\r\n\r\n")
+
+
+def test_nearly_every_answer_is_printed_as_any_other_like_it_is() -> None:
+    assert answer_bytes(EMPTY, close=False) == answer_bytes(replace(EMPTY), close=False)
+    assert b"\r\nConnection: close\r\n" in answer_bytes(EMPTY, close=True)
 
 
 def test_an_answer_without_content_has_no_length() -> None:

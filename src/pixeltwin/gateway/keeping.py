@@ -4,7 +4,7 @@ Each hit is counted once, when it is known what became of it. The outbox may kno
 """
 
 from collections.abc import Awaitable, Sequence
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Final, NamedTuple, Protocol
 
 from pixeltwin.consent.verdict import Treatment
@@ -29,8 +29,6 @@ STATES: Final = {
     Appended.SHED: State.SHED,
 }
 HELD_STATES: Final = {**STATES, Appended.ACCEPTED: State.HELD}
-
-_hits, _rules = cache(HITS.labels), cache(RULES.labels)  # a look-up by labels costs as much as the rest of a count
 
 
 class Kept(NamedTuple):
@@ -200,11 +198,11 @@ def _size(items: Sequence[NewItem]) -> int:
 def _count(line: Line, admission: Admission, end: Kept) -> None:
     """Count the hit by what became of it, once that is known, and the rules that held of it."""
     pixels = [twin.pixel_id for twin in admission.twins] or [admission.hit.pixel_id if admission.hit else ""]
-    for pixel_id, state in zip(pixels, end.states, strict=False):
-        _hits(line.name_of(pixel_id), state, end.reason).inc()
+    for place, pixel_id in enumerate(pixels):
+        HITS.count(line.name_of(pixel_id), end.states[place], end.reason)
     if admission.ruled:
         for rule in admission.ruled.names:
-            _rules(rule).inc()
+            RULES.count(rule)
         for fault in admission.ruled.faults:
             RULE_ERRORS.labels(fault.partition(":")[0]).inc()
 

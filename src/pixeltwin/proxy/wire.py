@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import httptools
 
 from pixeltwin.memo import Memo
-from pixeltwin.pixel.answer import Answer
+from pixeltwin.pixel.answer import EMPTY, Answer
 from pixeltwin.pixel.request import HitRequest
 
 END_OF_HEAD: Final = re.compile(rb"\n\r?\n")  # also one that llhttp does not accept: nobody waits for another
@@ -247,7 +247,16 @@ def answer_fields(answer: Answer, *, close: bool) -> list[tuple[str, str]]:
 
 def answer_bytes(answer: Answer, *, close: bool, bodiless: bool = False) -> bytes:
     """The answer as HTTP/1.1; `bodiless`: to a HEAD."""
+    if answer is EMPTY and not close:  # nearly all
+        return PRINTED_EMPTY
+    head = _printed_head(answer, close=close)
+    return head if bodiless else head + answer.body
+
+
+def _printed_head(answer: Answer, *, close: bool) -> bytes:
     fields = [f"{name}: {value}\r\n" for name, value in answer_fields(answer, close=close)]
     head = f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}\r\n{''.join(fields)}\r\n"
-    printed = head.encode("utf-8", "replace")
-    return printed if bodiless else printed + answer.body
+    return head.encode("utf-8", "replace")
+
+
+PRINTED_EMPTY: Final = _printed_head(EMPTY, close=False)  # it has no body
