@@ -97,8 +97,9 @@ class Intake:
         if not rows:
             return
         self._db.executemany(APPEND, rows)
-        for destination, *_ in rows:
-            self._tallies.add(destination, "accepted")
+        destinations = [row[0] for row in rows]
+        for destination in set(destinations):
+            self._tallies.add(destination, "accepted", destinations.count(destination))
             self._touched.add(destination)
         rows.clear()
 
