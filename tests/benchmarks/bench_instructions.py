@@ -2,13 +2,14 @@
 
     uv run --group dev python tests/benchmarks/bench_instructions.py [STAGE…]
 
-Each stage is run twice in processes of its own, over few hits and over more; the difference is what so many hits take,
-without imports and start. User mode, all threads, no garbage collection; the kernel's part is in none. No hit is
-answered before it is durable, which under valgrind would be most of them. The hits are those of `bench_stages.py` and,
-from `line` on, of `bench_joined.py`: Purchases, of logged-in customers there. `handle` has a durable outbox and 32 hits
-at once; `line` is a lease of 500 from parsed requests to the settled items, `line embedded` and `line PostgreSQL` the
-same with 100,000 customers of whom each hit is another one's first (no cache). `run` is the whole process, asked over
-32 connections, its twins delivered. Reports, asserts nothing.
+Each stage is run in processes of its own, over few hits and over more; the difference is what so many hits take,
+without imports and start. A first run over few, which may have to compile them, does not count. User mode, all threads,
+no garbage collection; the kernel's part is in none. No hit is answered before it is durable, which under valgrind would
+be most of them. The hits are those of `bench_stages.py` and, from `line` on, of `bench_joined.py`: Purchases, of
+logged-in customers there. `handle` has a durable outbox and 32 hits at once; `line` is a lease of 500 from parsed
+requests to the settled items, `line embedded` and `line PostgreSQL` the same with 100,000 customers of whom each hit is
+another one's first (no cache). `run` is the whole process, asked over 32 connections, its twins delivered. Reports,
+asserts nothing.
 """
 
 import argparse
@@ -122,9 +123,9 @@ def collected(output: str) -> int:
 async def staged(stage: str, env: Mapping[str, str]) -> float:
     """The instructions that a hit takes in a stage."""
     few = STAGES[stage][1]
-    first, second = [
+    _, first, second = [
         await counted(sys.executable, __file__, "--child", stage, "--hits", str(count), env=env)
-        for count in (few, TIMES * few)
+        for count in (few, few, TIMES * few)
     ]
     return (second - first) / (TIMES * few - few)
 
@@ -132,7 +133,7 @@ async def staged(stage: str, env: Mapping[str, str]) -> float:
 async def ran(around: Around, port: int) -> float:
     """The instructions that a hit takes in `pixeltwin run`, its twin's delivery with it."""
     few = 20 * CONNECTIONS
-    first, second = [await running(around, port, count) for count in (few, TIMES * few)]
+    _, first, second = [await running(around, port, count) for count in (few, few, TIMES * few)]
     return (second - first) / (TIMES * few - few)
 
 
