@@ -31,8 +31,7 @@ class FrontDoor:
         self._gateway = gateway
         self._doors = Doors(gateway)
         self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None  # while a stop waits for what is being answered
         self._draining = False
         self.is_open = asyncio.Event()
 
@@ -69,7 +68,6 @@ class FrontDoor:
     async def answer(self, request: HitRequest) -> Answer:
         """The answer to any request; never raises."""
         self._in_flight += 1
-        self._idle.clear()
         try:
             return await self._answer(request)
         except Exception:
@@ -78,7 +76,7 @@ class FrontDoor:
             return answer.EMPTY
         finally:
             self._in_flight -= 1
-            if not self._in_flight:
+            if self._idle and not self._in_flight:
                 self._idle.set()
 
     def done(self) -> "asyncio.Task[None]":
@@ -105,5 +103,7 @@ class FrontDoor:
         self._draining = True
         proxyserver = ctx.master.addons.get("proxyserver")
         await proxyserver.servers.update([])  # not documented API: tests/proxy guard it
-        await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=IN_FLIGHT_SECONDS)
+        if self._in_flight:
+            self._idle = asyncio.Event()
+            await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=IN_FLIGHT_SECONDS)
         await self._gateway.close(STOP_SECONDS - (time.monotonic() - began))
