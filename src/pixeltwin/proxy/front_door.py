@@ -32,7 +32,7 @@ class FrontDoor:
         self._doors = Doors(gateway)
         self._in_flight = 0
         self._idle: asyncio.Event | None = None  # while a stop waits for what is being answered
-        self._draining = False
+        self.is_draining = False
         self.is_open = asyncio.Event()
 
     def running(self) -> None:
@@ -41,10 +41,6 @@ class FrontDoor:
     @property
     def limits(self) -> Limits:
         return self._gateway.config.server.limits
-
-    @property
-    def is_draining(self) -> bool:
-        return self._draining
 
     def most_connections(self, address: str) -> int | None:
         """How many connections the peer of that address may have at once; None: any number, as our own proxies may."""
@@ -63,7 +59,7 @@ class FrontDoor:
             flows.set_answer(flow, answer.BAD_REQUEST)
             return
         request = flows.hit_request(flow, host=flows.host_header(flow))
-        flows.set_answer(flow, await self.answer(request), close=self._draining)
+        flows.set_answer(flow, await self.answer(request), close=self.is_draining)
 
     async def answer(self, request: HitRequest) -> Answer:
         """The answer to any request; never raises."""
@@ -100,7 +96,7 @@ class FrontDoor:
     async def _drain(self) -> None:
         """Stop listening at once, let requests finish, then deliver what is due: in the time that a stop may take."""
         began = time.monotonic()
-        self._draining = True
+        self.is_draining = True
         proxyserver = ctx.master.addons.get("proxyserver")
         await proxyserver.servers.update([])  # not documented API: tests/proxy guard it
         if self._in_flight:
