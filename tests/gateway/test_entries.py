@@ -60,3 +60,16 @@ def test_the_page_of_an_image_hit_is_told_without_the_personal_data_in_it(event)
 def test_rules_and_consent_are_told_of_a_hit_without_twin():
     found = record(hit_query("Contact", fbp=FBP), cookie="ads=yes")
     assert (found.rules, found.consent, found.origins) == (("no-contacts",), "granted (eu)", {})
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ("cd%5Bvalue%5D=1&ud%5Bem%5D=", [("cd[value]", "1"), ("ud[em]", "")]),
+        ("b=1&a=2&b=3", [("b", "1"), ("a", "2"), ("b", "3")]),
+        ("ud%5Bem%5D=a.person&x=%C3%A9", [("ud[em]", "(not hashed, not shown)"), ("x", "é")]),
+        ("ud%5Bem=a.person", [("ud[em", "(not hashed, not shown)")]),
+    ],
+)
+def test_parameters_are_told_in_their_order_repeats_kept_and_what_is_not_hashed_hidden(more, shown):
+    assert record(f"id={PIXEL}&ev=Lead&{more}").hit == [("id", PIXEL), ("ev", "Lead"), *shown]

@@ -11,7 +11,9 @@ from tests.factories import hit_query
 from tests.processes import free_port
 
 from pixeltwin.config import Config
-from pixeltwin.gateway import Gateway
+from pixeltwin.gateway import STOP_SECONDS, Gateway, Handled
+from pixeltwin.mirror import Decide, admit
+from pixeltwin.pixel.request import HitRequest
 from pixeltwin.proxy.embedded import Embedded
 from pixeltwin.proxy.lanes import LANES, Lane
 
@@ -25,11 +27,17 @@ meta: {{ graph: "http://127.0.0.1:9", pixel: "http://127.0.0.1:9" }}
 
 @asynccontextmanager
 async def served(
-    port: int, lane: Lane = "fast", host: str = "127.0.0.1", *, shared: bool = True, server: str = ""
+    port: int,
+    lane: Lane = "fast",
+    host: str = "127.0.0.1",
+    *,
+    shared: bool = True,
+    server: str = "",
+    kind: type[Gateway] = Gateway,
 ) -> AsyncIterator[Embedded]:
     text = CONFIG.format(host=host, port=port, server=server)
     config = Config.from_text(text, base=Path(), env={"SECRET": "a-secret-of-the-test"})
-    gateway = Gateway(config, relay="none")
+    gateway = kind(config, relay="none")
     await gateway.open()
     server = Embedded(gateway, lane, shared=shared)
     running = asyncio.create_task(server.run())
@@ -158,3 +166,31 @@ async def test_the_port_is_closed_at_once_when_a_stop_begins():
         server.stop()
     with pytest.raises(ConnectionRefusedError):
         await answer(port)
+
+
+class Slow(Gateway):
+    """Takes its time about each hit, and tells what it does."""
+
+    told: asyncio.Queue[str]
+
+    async def handle(self, request: HitRequest, decide: Decide = admit) -> Handled:
+        self.told.put_nowait("asked")
+        await asyncio.sleep(0.3)
+        handled = await super().handle(request, decide)
+        self.told.put_nowait("handled")
+        return handled
+
+    async def close(self, seconds: float = STOP_SECONDS) -> None:
+        self.told.put_nowait("closed")
+        await super().close(seconds)
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_a_stop_waits_for_the_hit_that_is_being_answered(lane):
+    Slow.told = asyncio.Queue()
+    async with served(port := free_port(), lane, kind=Slow) as server:
+        asking = asyncio.create_task(answer(port))
+        assert await Slow.told.get() == "asked"
+        server.stop()
+        assert await asking == b"HTTP/1.1 200 OK\r\n"
+    assert [await Slow.told.get(), await Slow.told.get()] == ["handled", "closed"]

@@ -49,7 +49,7 @@ class Entry(NamedTuple):
             journal.add_later(self)
 
     def record(self) -> Record:
-        hit = PixelHit.of(tuple((name, value) for name, value in orjson.loads(self.parameters)))
+        hit = _read(self.parameters)
         draft = content_of(self.payload)
         event = draft.get("event")
         return Record(
@@ -78,15 +78,14 @@ def entries_of(
     hit = admission.hit
     if hit is None:
         return []
-    at, parameters = request.received_at, orjson.dumps(hit.shown())
+    at, parameters = request.received_at, _written(hit)
     rules, origins = (admission.ruled.names, admission.ruled.origins) if admission.ruled else ((), {})
     consent, referer, relay = admission.verdict.told, _referer(admission), browsers_copy(admission, relay)
     is_large = len(request.query) + len(request.body) > LARGE
-    twins = [(twin.record_id, twin.pixel_id, twin.payload) for twin in admission.twins]
-    ends = zip(twins, states, strict=False) if twins else [((record_id, hit.pixel_id, b""), State.SKIPPED)]
+    twins = [(twin.record_id, twin.pixel_id, twin.payload, states[place]) for place, twin in enumerate(admission.twins)]
     return [
         Entry(id_, at, pixel_id, parameters, payload, rules, origins, consent, referer, relay, state, detail, is_large)
-        for (id_, pixel_id, payload), state in ends
+        for id_, pixel_id, payload, state in twins or [(record_id, hit.pixel_id, b"", State.SKIPPED)]
     ]
 
 
@@ -126,6 +125,16 @@ def browsers_copy(admission: Admission, relay: str) -> str:
 def _referer(admission: Admission) -> str:
     """The page that the browser's copy names: of personal data in it, the copy alone was freed."""
     return admission.relay.header("referer") if admission.relay else ""
+
+
+def _written(hit: PixelHit) -> bytes:
+    """The parameters as people may see them: by name where that says all, else as pairs, which take longer."""
+    return orjson.dumps(hit.last if hit.is_shown else hit.shown())
+
+
+def _read(written: bytes) -> PixelHit:
+    found = orjson.loads(written)
+    return PixelHit.of(found if isinstance(found, dict) else tuple((name, value) for name, value in found))
 
 
 def _with_room(parameters: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

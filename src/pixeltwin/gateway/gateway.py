@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import orjson
 
@@ -39,17 +40,18 @@ LAST_POSTS: Final = 2.5  # seconds before the end of those: most posts that begi
 FLUSH_SECONDS: Final = 2.0  # for the outbox to take what it was given last
 
 
-class Handled(NamedTuple):
+@dataclass(slots=True)  # frozen by its types alone, like a hit
+class Handled:
     """What was done about a request: the decision, the journal's record of it, and who relays the browser's copy.
 
     `state` and `detail` say what became of the twin so far, as the journal does.
     """
 
-    admission: Admission
-    record_id: str
-    relay: Relay
-    state: State
-    detail: str
+    admission: Final[Admission]
+    record_id: Final[str]
+    relay: Final[Relay]
+    state: Final[State]
+    detail: Final[str]
 
 
 class Gateway:

@@ -26,6 +26,7 @@ STEERING: Final = frozenset(
     {"Purchase", "Lead", "CompleteRegistration", "Subscribe", "StartTrial", "SubmitApplication", "Schedule", "Donate"}
 )
 PRIORITIES: Final = dict.fromkeys(STEERING, MONEY) | dict.fromkeys(AUTOMATIC | {"PageView"}, MINOR)
+DIGEST: Final = hashlib.blake2b(digest_size=16)  # of nothing yet: copies of it take up texts
 
 type Relay = Literal["native", "background", "browser", "none"]  # who brings the browser's copy to Meta
 
@@ -107,4 +108,6 @@ def _priority(event_name: str) -> int:
 
 
 def _digest(text: str) -> bytes:
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()
+    digest = DIGEST.copy()  # in two thirds of the time of a new one
+    digest.update(text.encode("utf-8", "replace"))
+    return digest.digest()

@@ -197,9 +197,10 @@ def _size(items: Sequence[NewItem]) -> int:
 
 def _count(line: Line, admission: Admission, end: Kept) -> None:
     """Count the hit by what became of it, once that is known, and the rules that held of it."""
-    pixels = [twin.pixel_id for twin in admission.twins] or [admission.hit.pixel_id if admission.hit else ""]
-    for place, pixel_id in enumerate(pixels):
-        HITS.count(line.name_of(pixel_id), end.states[place], end.reason)
+    for place, twin in enumerate(admission.twins):
+        HITS.count(line.name_of(twin.pixel_id), end.states[place], end.reason)
+    if not admission.twins:
+        HITS.count(line.name_of(admission.hit.pixel_id if admission.hit else ""), end.states[0], end.reason)
     if admission.ruled:
         for rule in admission.ruled.names:
             RULES.count(rule)

@@ -83,9 +83,14 @@ class PixelHit:
         """The values of `prefix[key]` by key: `group("cd")` for custom data."""
         return self.groups.get(prefix, NO_GROUP)
 
+    @property
+    def is_shown(self) -> bool:
+        """Whether a person may see all of it, by name: no matching data but hashes, no name twice; so nearly all."""
+        return self.is_tidy and not self.repeating and self.is_hashed
+
     def shown(self) -> Parameters:
         """The parameters as a person may see them: matching data that is no hash stays out of sight."""
-        if self.is_tidy and not self.repeating and self.is_hashed:  # nearly all
+        if self.is_shown:
             return self.parameters
         shown = [(pair[0], _hide(pair[1])) if pair[0].startswith(MATCHING) else pair for pair in self.parameters]
         return tuple(shown)

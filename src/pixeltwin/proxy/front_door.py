@@ -31,9 +31,8 @@ class FrontDoor:
         self._gateway = gateway
         self._doors = Doors(gateway)
         self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._draining = False
+        self._idle: asyncio.Event | None = None  # while a stop waits for what is being answered
+        self.is_draining = False
         self.is_open = asyncio.Event()
 
     def running(self) -> None:
@@ -42,10 +41,6 @@ class FrontDoor:
     @property
     def limits(self) -> Limits:
         return self._gateway.config.server.limits
-
-    @property
-    def is_draining(self) -> bool:
-        return self._draining
 
     def most_connections(self, address: str) -> int | None:
         """How many connections the peer of that address may have at once; None: any number, as our own proxies may."""
@@ -64,12 +59,11 @@ class FrontDoor:
             flows.set_answer(flow, answer.BAD_REQUEST)
             return
         request = flows.hit_request(flow, host=flows.host_header(flow))
-        flows.set_answer(flow, await self.answer(request), close=self._draining)
+        flows.set_answer(flow, await self.answer(request), close=self.is_draining)
 
     async def answer(self, request: HitRequest) -> Answer:
         """The answer to any request; never raises."""
         self._in_flight += 1
-        self._idle.clear()
         try:
             return await self._answer(request)
         except Exception:
@@ -78,7 +72,7 @@ class FrontDoor:
             return answer.EMPTY
         finally:
             self._in_flight -= 1
-            if not self._in_flight:
+            if self._idle and not self._in_flight:
                 self._idle.set()
 
     def done(self) -> "asyncio.Task[None]":
@@ -102,8 +96,10 @@ class FrontDoor:
     async def _drain(self) -> None:
         """Stop listening at once, let requests finish, then deliver what is due: in the time that a stop may take."""
         began = time.monotonic()
-        self._draining = True
+        self.is_draining = True
         proxyserver = ctx.master.addons.get("proxyserver")
         await proxyserver.servers.update([])  # not documented API: tests/proxy guard it
-        await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=IN_FLIGHT_SECONDS)
+        if self._in_flight:
+            self._idle = asyncio.Event()
+            await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=IN_FLIGHT_SECONDS)
         await self._gateway.close(STOP_SECONDS - (time.monotonic() - began))
