@@ -49,6 +49,9 @@ def test_a_plain_hit_says_what_when_where_and_who():
         ("", int(NOW)),
         ("9" * 5000, int(NOW)),
         ("-1", int(NOW)),
+        (f"+{int(NOW * 1000) - 90_000}", int(NOW)),
+        (f"{int(NOW * 1000) - 90_000}".translate({ord("0") + n: 0x660 + n for n in range(10)}), int(NOW)),  # Arabic
+        (f"{int(NOW * 1000) - 90_000}²", int(NOW)),
     ],
 )
 def test_a_clock_that_lies_is_replaced_by_the_time_of_receipt(ts, time):

@@ -59,7 +59,8 @@ class Doors:
     def _cors(self, request: HitRequest) -> dict[str, str]:
         origin = request.header("origin")
         headers = {**EMPTY.headers, "Vary": "Origin"}
-        if not origin.isprintable() or not origin or not self.gateway.policy.admits_origin(origin):
+        admits = self.gateway.policy.admits_origin
+        if not origin.isprintable() or not origin or (admits and not admits(origin)):
             return headers
         return {
             **headers,

@@ -16,7 +16,7 @@ from pixeltwin.pixel.browser_id import BrowserIds
 from pixeltwin.pixel.hit import PixelHit
 from pixeltwin.pixel.request import HitRequest
 
-CLOCK: Final = re.compile(r"[0-9]{1,15}")
+LONGEST_CLOCK: Final = 15  # digits
 USUAL_PAGE: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:[/?#]|\Z)")  # what nearly all addresses are
 
 
@@ -60,7 +60,7 @@ def is_web_page(address: str) -> bool:
 
 def event_time(ts: str, received_at: float) -> int:
     """`ts` (ms) in seconds. Client clocks lie: a time to come or over 7 days old becomes the time of receipt."""
-    moment = int(ts) // 1000 if CLOCK.fullmatch(ts) else 0
+    moment = int(ts) // 1000 if ts.isdecimal() and ts.isascii() and len(ts) <= LONGEST_CLOCK else 0
     return moment if received_at - MAX_AGE < moment <= received_at else int(received_at)
 
 

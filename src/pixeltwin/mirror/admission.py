@@ -347,6 +347,8 @@ def _stranger(hit: PixelHit, request: HitRequest, address: str | None, policy: P
 
 def _is_from_our_pages(request: HitRequest, policy: Policy) -> bool:
     """Whether the page may send hits. A request that names no page passes: this only raises the bar (THREATS T4)."""
+    if policy.admits_origin is None:
+        return True
     origin = request.header("origin") or ORIGINS[request.header("referer")]
     return origin in ("", "null") or policy.admits_origin(origin)
 

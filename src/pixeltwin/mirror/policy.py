@@ -48,7 +48,8 @@ class SourcePolicy:
 class Policy:
     """Everything that decides about a hit. `config` names the config file that says so.
 
-    `is_one_too_many` is asked, where it is there, about each hit's pixel and its visitor's public address.
+    `admits_origin` is asked, where it is there, whether pages of an origin may send hits, `is_one_too_many` about each
+    hit's pixel and its visitor's public address.
     """
 
     pixels: Mapping[str, PixelPolicy]
@@ -57,7 +58,7 @@ class Policy:
     trusted_proxies: Networks = field(default_factory=Networks)
     fbi_cookie: bool = True
     set_cookies: bool = True
-    admits_origin: Callable[[str], bool] = lambda origin: True
+    admits_origin: Callable[[str], bool] | None = None
     is_one_too_many: Callable[[str, str | None], bool] | None = None
     elements: Mapping[str, Element] = field(default_factory=dict)
     country: Element | None = None

@@ -24,8 +24,6 @@ MULTIPART: Final = "multipart/form-data"
 MATCHING: Final = ("ud[", "udff[", "aud[", "audff[")
 HASHED: Final = re.compile(r"[0-9a-fA-F]{32,64}(\.[\w-]{2,8})?", re.ASCII)
 
-BEYOND_ASCII: Final = re.compile("%[89A-Fa-f]")
-
 type Parameters = tuple[tuple[str, str], ...]
 type Named = dict[str, str]
 """Parameters of which no name is there twice, in their order."""
@@ -191,7 +189,7 @@ def _read_as_json(text: str) -> Named | None:
         found: Named = orjson.loads(f'{{"{marked}"}}')
     except orjson.JSONDecodeError:
         return None
-    if BEYOND_ASCII.search(text):  # such a code is a byte of UTF-8
+    if not "".join([*found, *found.values()]).isascii():  # whatever is beyond is a byte of UTF-8
         found = {_of_bytes(name): _of_bytes(value) for name, value in found.items()}
     return found if len(found) == text.count("=") else None
 

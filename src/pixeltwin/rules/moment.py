@@ -5,7 +5,6 @@ request is gone, and the customer is known.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
 from urllib.parse import SplitResult
@@ -37,20 +36,24 @@ class Moment:
         self.element = element
         self._paths = paths
         self._elements = elements
+        self._scope: Scope | None = None
+        self._page: SplitResult | None = None
 
-    @cached_property
+    @property
     def scope(self) -> Scope:
         """What expressions see; made when the first one asks, as most hits meet none."""
-        return Scope(lambda name: self.SEEN[name](self), self._paths)
+        if self._scope is None:
+            self._scope = Scope(lambda name: self.SEEN[name](self), self._paths)
+        return self._scope
 
     def set(self, changes: Mapping[str, Any]) -> None:
         """Set fields of the event."""
         self.event = {**self.event, **changes}
         if not self.event.get("custom_data", True):
             del self.event["custom_data"]  # Meta gets no empty one
-        self.__dict__.pop("page", None)
-        if "scope" in self.__dict__:
-            self.scope.changed("event", "page")
+        self._page = None
+        if self._scope is not None:
+            self._scope.changed("event", "page")
 
     def elements(self) -> dict[str, str]:
         """The elements that expressions ask for; one without a value is an empty text."""
@@ -61,10 +64,12 @@ class Moment:
         given: Mapping[str, Any] = self.event.get("custom_data", NOTHING)
         return given
 
-    @cached_property
+    @property
     def page(self) -> SplitResult:
         """The page's address; of a broken one nothing."""
-        return parts_of(self.event.get("event_source_url", ""))
+        if self._page is None:
+            self._page = parts_of(self.event.get("event_source_url", ""))
+        return self._page
 
 
 BOTH: Final[Mapping[str, See]] = {
