@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.factories import request
 
@@ -122,9 +122,10 @@ def test_an_untrusted_peer_s_header_never_matters(peer, forwarded):
 
 
 def by_python(text: str) -> str | None:
-    """What `ipaddress` reads, an IPv4 address in IPv6 clothes without them."""
+    """What `ipaddress` reads, an IPv4 address in IPv6 clothes without them, and without a port."""
+    bare = re.sub(r"^([0-9.]+):[0-9]{1,5}$", r"\1", text.strip())
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(bare.partition("%")[0])
     except ValueError:
         return None
     return str(getattr(address, "ipv4_mapped", None) or address)
@@ -147,6 +148,8 @@ ODD = st.text(st.sampled_from("0123456789abf.:%x\0\ud800 "), max_size=50)
 
 
 @given(DOTTED.map(".".join) | DOTTED.map(lambda octets: "::ffff:" + ".".join(octets)) | ODD | ADDRESSES)
+@example("8.8.8.8:1")
+@example(" 8.8.8.8 ")
 def test_an_address_is_what_python_calls_one(text):
     found = by_python(text)
     is_visitors = found is not None and is_public(ip_address(found))
