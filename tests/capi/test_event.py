@@ -1,5 +1,8 @@
 """An event as Meta gets it: what it lacks is not sent, and what is no event is refused."""
 
+import hashlib
+from contextlib import suppress
+
 import orjson
 import pytest
 from hypothesis import given
@@ -67,3 +70,31 @@ def test_an_empty_custom_data_is_not_sent_and_one_that_somebody_names_so_is():
 def test_what_is_no_event_is_refused(wrong):
     with pytest.raises(ValueError, match="ServerEvent"):
         check({**event().as_json(), **wrong})
+
+
+def values_of(model):
+    """For a field of the model, or another: what fits some of them, or anything."""
+    names = st.sampled_from([*model.model_fields, "more"])
+    hashes = st.sampled_from([HASH, "a" * 63, hashlib.sha256(b"").hexdigest()])
+    content = st.fixed_dictionaries({"id": TEXT}, optional={"quantity": PLAIN, "item_price": PLAIN})
+    fitting = st.integers(0, 9) | hashes | st.lists(hashes, max_size=2) | st.lists(content, max_size=2)
+    return st.dictionaries(names, fitting | JSON, max_size=1)
+
+
+@given(
+    values_of(ServerEvent)
+    | values_of(UserData).map(lambda told: {"user_data": told})
+    | values_of(CustomData).map(lambda told: {"custom_data": told}),
+    st.sampled_from(["", "", "", "event_name", "event_time", "event_id", "user_data", "action_source"]),
+)
+def test_what_is_checked_is_what_an_event_takes(changed, lacking):
+    asked = {**event().as_json(), **changed}
+    asked.pop(lacking, None)
+    assert is_taken(check, asked) == is_taken(ServerEvent.model_validate, asked)
+
+
+def is_taken(by, asked) -> bool:
+    with suppress(ValueError):
+        by(asked)
+        return True
+    return False

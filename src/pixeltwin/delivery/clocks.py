@@ -42,6 +42,8 @@ class ClockGuard:
 
     def ended(self, seqs: Iterable[int]) -> None:
         """The items will not be sent any more."""
+        if not self._arrived:  # nearly always
+            return
         for seq in seqs:
             self._arrived.pop(seq, None)
 

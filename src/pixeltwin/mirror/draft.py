@@ -52,7 +52,7 @@ class Draft(NamedTuple):
         for name in LISTS:
             if name in said:
                 said[name] = tuple(said[name])
-        return cls(**said)
+        return cls._make({**DEFAULTS, **said}.values())
 
 
 @dataclass(slots=True)  # frozen by its types alone, like a hit
@@ -78,6 +78,7 @@ class Twin:
         return Draft.from_bytes(self.payload)
 
 
+DEFAULTS: Final[Mapping[str, Any]] = {**dict.fromkeys(Draft._fields), **Draft._field_defaults}  # in the fields' order
 LISTS: Final = ("notes", "rules", "late")
 TEXTS: Final = ("record_id", "test_event_code", "credential", "verifier", "consent", "consent_policy", "config")
 KINDS: Final[Mapping[str, type]] = {  # of a draft's fields, as JSON has them
@@ -87,16 +88,17 @@ KINDS: Final[Mapping[str, type]] = {  # of a draft's fields, as JSON has them
     **dict.fromkeys(("remember", "from_server"), bool),
 }
 EVENT: Final = b',"event":{'  # quotes in texts are escaped, and before it no object has others inside
-RECORD_ID: Final = b'"record_id"'
 
 
 def record_id_of(payload: bytes) -> str:
     """The `record_id` of a draft's bytes, in a small part of the time of reading them; "" for what is no draft."""
-    head, _, rest = payload.partition(EVENT)
+    head, _, _ = payload.partition(EVENT)
     try:
-        known = orjson.loads(payload if RECORD_ID in rest else head + b"}")  # an older version's had it behind
+        known = orjson.loads(head + b"}")
+        if "record_id" not in known:  # an older version's had it behind
+            known = orjson.loads(payload)
         return str(known.get("record_id", ""))
-    except (ValueError, AttributeError):
+    except ValueError:
         return ""
 
 
