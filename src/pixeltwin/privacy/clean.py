@@ -113,7 +113,7 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
 
     They stand on lines of their own, so that whatever is suspect in one of them is in the whole.
     """
-    if not hit.is_tidy or not hit.is_hashed or (hit.repeating and _hides_any(hit)):
+    if not hit.is_tidy or not hit.is_hashed or _hides_any(hit):
         return False
     properties = hit.group("cd")
     if not privacy.plain_names[(*properties,)]:
