@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.outboxes.engines import BOUND, ENGINES, Open
+from tests.outboxes.engines import BOUND, ENGINES, Open, hurry
 
 from pixeltwin.delivery.outbox import (
     DEADLINE_PASSED,
@@ -77,7 +77,8 @@ def names(lease: Lease) -> list[str]:
 
 
 @pytest.fixture(params=ENGINES)
-def open_engine(request: pytest.FixtureRequest) -> Open:
+def open_engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Open:
+    hurry(request.param, monkeypatch)
     return ENGINES[request.param]
 
 

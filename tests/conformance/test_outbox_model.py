@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
-from tests.outboxes.engines import ENGINES
+from tests.outboxes.engines import ENGINES, hurry
 from tests.reliability.forms import rounds
 
 from pixeltwin.delivery.outbox import (
@@ -436,7 +436,8 @@ class OutboxMachine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(rounds(300, 3600))  # thousands of statements, beside whatever else the machine has to do
 @pytest.mark.parametrize("name", ENGINES)
-def test_engine_answers_like_the_model(name: str) -> None:
+def test_engine_answers_like_the_model(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hurry(name, monkeypatch)
     machine = type("Machine", (OutboxMachine,), {"name": name})
     number = EXAMPLES_OF.get(name, EXAMPLES)
     run_state_machine_as_test(machine, settings=settings(max_examples=number, stateful_step_count=40, deadline=None))

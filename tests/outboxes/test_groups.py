@@ -17,7 +17,12 @@ from pixeltwin.outboxes.sqlite.store import Store
 
 START = 1_795_461_700.0
 ROWS = "SELECT * FROM outbox ORDER BY seq"
-KEYS = "SELECT * FROM seen ORDER BY destination, pixel_id, key"
+KEYS = """
+SELECT destination, pixel_id, key, max(at) FROM (
+    SELECT * FROM seen UNION SELECT destination, pixel_id, key, at FROM lately
+)
+GROUP BY destination, pixel_id, key HAVING max(at) > ?
+"""
 
 items = some.builds(
     NewItem,
@@ -45,7 +50,8 @@ def appended(
         for group in groups:
             with store.transaction():
                 answers += store.append(group)
-        return answers, list(db.execute(ROWS)), list(db.execute(KEYS)), store.tally(), store.touched
+        expired = max((now for group in groups for _, now in group), default=START) - REMEMBERED
+        return answers, list(db.execute(ROWS)), list(db.execute(KEYS, (expired,))), store.tally(), store.touched
 
 
 @settings(max_examples=30, deadline=None)

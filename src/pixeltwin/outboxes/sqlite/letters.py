@@ -26,7 +26,7 @@ INSERT INTO outbox (
     seq, destination, pixel_id, key, payload, checksum, subject, held, priority, deadline, appended_at, due
 )
 SELECT seq, destination, pixel_id, key, payload, checksum, subject, held, priority, deadline, appended_at, ?2
-FROM dead WHERE seq = ?1 AND deadline > ?2 RETURNING destination
+FROM dead WHERE seq = ?1 AND deadline > ?2 RETURNING destination, subject
 """
 DISCARD: Final = "DELETE FROM dead WHERE seq = ? RETURNING destination"
 PURGE: Final = "DELETE FROM dead WHERE pixel_id = ? AND subject = ? RETURNING destination"
@@ -52,12 +52,12 @@ class Letters:
             self._db.execute(DELETE, (seq,))
             self._tallies.add(destination, "expired" if is_expired else "dead")
 
-    def revive(self, seqs: Collection[int], now: float) -> list[str]:
-        """Make items of the letters that are in time; the destinations they are for."""
+    def revive(self, seqs: Collection[int], now: float) -> list[tuple[int, str, bytes | None]]:
+        """Make items of the letters that are in time; each one's `seq`, destination and subject."""
         revived = []
         for seq in sorted(set(seqs)):
-            for (destination,) in list(self._db.execute(REVIVE, (seq, now))):
-                revived.append(destination)
+            for destination, subject in list(self._db.execute(REVIVE, (seq, now))):
+                revived.append((seq, destination, subject))
                 self._tallies.add(destination, "requeued")
                 self._db.execute("DELETE FROM dead WHERE seq = ?", (seq,))
         return revived

@@ -37,7 +37,9 @@ COLUMNS: Final = {
     "outbox": f"{COMMON}, appended_at, due, last_reason",
     "dead": f"{COMMON}, appended_at, reason, code, at, is_expired",
 }
-IN_FIRST_PAGE: Final = ("outbox", "dead", "seen", "tally", "sqlite_sequence")
+KEY: Final = "destination, pixel_id, key, at"
+COUNTED: Final = "destination, what, number"
+IN_FIRST_PAGE: Final = ("outbox", "dead", "seen", "lately", "tally", "sqlite_sequence")
 UNLIKE: Final = b"\0\0\0\1"  # as the change counter: SQLite takes the file's length from the file then
 
 REMEMBER: Final = """
@@ -199,12 +201,12 @@ def _last(db: apsw.Connection) -> int:
     return END
 
 
-def _both_ways(db: apsw.Connection, table: str, columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-    """The rows of a table without a `seq`: from its beginning, and where that ends early from its end as well."""
-    for order in ("ASC", "DESC"):
-        ordered = ", ".join(f"{column} {order}" for column in columns)
+def _both_ways(db: apsw.Connection, table: str, columns: str, order: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a table in the order that it has: from its beginning, and where that ends early from its end too."""
+    for way in ("ASC", "DESC"):
+        ordered = ", ".join(f"{column} {way}" for column in order)
         with suppress(*FAULTS):
-            yield from db.execute(f"SELECT * FROM {table} ORDER BY {ordered}")  # noqa: S608 - constants
+            yield from db.execute(f"SELECT {columns} FROM {table} ORDER BY {ordered}")  # noqa: S608 - constants
             return
 
 
@@ -214,8 +216,8 @@ def _both_ways(db: apsw.Connection, table: str, columns: tuple[str, ...]) -> Ite
 def _copy(old: apsw.Connection, db: apsw.Connection, floor: int, *, checked: bool) -> None:
     """Copy what can be trusted, the counts and what waits first. Raises apsw.FullError, with some copied."""
     last = _last(old)
-    counts = filter(_is_count, _both_ways(old, "tally", ("destination", "what")))
-    _insert(db, floor, "tally", "destination, what, number", counts)
+    counts = filter(_is_count, _both_ways(old, "tally", COUNTED, ("destination", "what")))
+    _insert(db, floor, "tally", COUNTED, counts)
     try:
         for table in ("outbox", "dead"):
             found = (row for row in _rows(old, table, last) if _is_whole(row, checked=checked))
@@ -224,8 +226,8 @@ def _copy(old: apsw.Connection, db: apsw.Connection, floor: int, *, checked: boo
         db.execute(HURRY, (REPEATABLE,))  # the log may lack its end, and say that something waits which was delivered
         db.execute("DELETE FROM dead WHERE seq IN (SELECT seq FROM outbox)")
         _leap(db, last)
-    seen = _both_ways(old, "seen", ("destination", "pixel_id", "key"))
-    _insert(db, floor, "seen", "destination, pixel_id, key, at", seen)
+    for table, order in (("lately", ("seq",)), ("seen", ("destination", "pixel_id", "key"))):  # what came last, first
+        _insert(db, floor, "seen", KEY, _both_ways(old, table, KEY, order))
     for table in ("outbox", "dead"):
         db.execute(REMEMBER.format(table))
 

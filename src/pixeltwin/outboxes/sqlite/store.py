@@ -7,7 +7,7 @@ arrives as an argument.
 import math
 import secrets
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -69,12 +69,13 @@ UPDATE outbox SET due = ?2, last_reason = ?3, attempts = attempts + ?4, deadline
 """
 
 RELEASE: Final = """
-UPDATE outbox SET held = 0, due = ?3 WHERE pixel_id = ?1 AND subject = ?2 AND held
+UPDATE outbox SET held = 0, due = ?3
+WHERE seq IN (SELECT value FROM json_each(?4)) AND pixel_id = ?1 AND subject = ?2 AND held
     AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?3)
 RETURNING seq, destination
 """
 PURGE: Final = """
-DELETE FROM outbox WHERE pixel_id = ?1 AND subject = ?2
+DELETE FROM outbox WHERE seq IN (SELECT value FROM json_each(?4)) AND pixel_id = ?1 AND subject = ?2
     AND NOT EXISTS (SELECT 1 FROM leased WHERE leased.seq = outbox.seq AND leased.ends_at > ?3)
 RETURNING seq, destination
 """
@@ -173,13 +174,14 @@ class Store:
         self._db.execute("BEGIN IMMEDIATE")  # whoever reads first would not wait for the lock, but fail
         before = self._db.total_changes()
         try:
+            self._intake.read()
             yield
             self._tallies.write()
             wrote = self._db.total_changes() > before
             self._db.execute("COMMIT")
         except BaseException:
             self._tallies.forget()
-            self._intake.look_again()
+            self._intake.doubt()
             if self._db.in_transaction:  # after some errors, a full disk for one, SQLite has rolled back by itself
                 self._db.execute("ROLLBACK")
             raise
@@ -202,7 +204,7 @@ class Store:
             self._db.pragma("synchronous", wanted)
             self._told = wanted
 
-    def append(self, orders: Iterable[Order]) -> list[list[Appended]]:
+    def append(self, orders: Sequence[Order]) -> list[list[Appended]]:
         """What becomes of the items of each order."""
         return self._intake.append(orders)
 
@@ -263,10 +265,14 @@ class Store:
 
     def release(self, pixel_id: str, subject: bytes, now: float) -> int:
         self._flights.doubt(now)
-        return len(self._change(RELEASE, pixel_id, subject, now))
+        return len(self._change(RELEASE, pixel_id, subject, now, self._seqs_of(subject)))
 
     def purge(self, pixel_id: str, subject: bytes, now: float) -> int:
-        return self._purge(PURGE, pixel_id, subject, now) + self._letters.purge(pixel_id, subject)
+        items = self._purge(PURGE, pixel_id, subject, now, self._seqs_of(subject))
+        return items + self._letters.purge(pixel_id, subject)
+
+    def _seqs_of(self, subject: bytes) -> str:
+        return json_array(self._intake.seqs_of(subject))
 
     def withdraw(self, seqs: Collection[int], now: float) -> int:
         return self._wiped(sum(self._purge(WITHDRAW, seq, now) for seq in set(seqs)))
@@ -324,9 +330,11 @@ class Store:
         return [_waiting(*row) for seq in seqs for row in self._db.execute(READ_WAITING, (seq,))]
 
     def requeue(self, seqs: Collection[int], now: float) -> int:
-        destinations = self._letters.revive(seqs, now)
-        self.touched.update(destinations)
-        return len(destinations)
+        revived = self._letters.revive(seqs, now)
+        for seq, destination, subject in revived:
+            self.touched.add(destination)
+            self._intake.enter(seq, subject)
+        return len(revived)
 
     def discard(self, seqs: Collection[int]) -> int:
         return self._wiped(self._letters.discard(seqs))
