@@ -42,8 +42,8 @@ class Settings(KindSettings):
 
     `max_size`: how big the file may get, its log of some 64 MiB not counted, or half of what the disk has for it where
     that is less. When it fills up events are shed, page views first. An event that waits takes some 1.5 KB, and the key
-    of one that was delivered 160 B for 48 hours. `keep_free`: nothing is taken while less than that is free on the
-    disk, or less than an eighth of it.
+    of one that was delivered 100 B for two to three days. `keep_free`: nothing is taken while less than that is free
+    on the disk, or less than an eighth of it.
 
     `durability`: `full`, the default, has fsynced what is accepted, together with all that waited. `normal` leaves the
     fsync to SQLite's next checkpoint: a kill loses nothing, but a power cut or a crash of the system may take the last
