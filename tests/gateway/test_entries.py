@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pixeltwin.config import Config
 from pixeltwin.delivery.journal import Record, State
@@ -69,7 +71,15 @@ def test_rules_and_consent_are_told_of_a_hit_without_twin():
         ("b=1&a=2&b=3", [("b", "1"), ("a", "2"), ("b", "3")]),
         ("ud%5Bem%5D=a.person&x=%C3%A9", [("ud[em]", "(not hashed, not shown)"), ("x", "é")]),
         ("ud%5Bem=a.person", [("ud[em", "(not hashed, not shown)")]),
+        ("dl=https://a.example/?email=a.person@b.example&x=1", [("dl", "https://a.example/"), ("x", "1")]),
     ],
 )
 def test_parameters_are_told_in_their_order_repeats_kept_and_what_is_not_hashed_hidden(more, shown):
     assert record(f"id={PIXEL}&ev=Lead&{more}").hit == [("id", PIXEL), ("ev", "Lead"), *shown]
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=40) | st.text('ab&=+%[]{}?"\\2F', max_size=20))
+def test_parameters_are_told_as_they_were_read(more):
+    asked = request(f"id={PIXEL}&ev=Lead&{more}")
+    [found] = entries_of(asked, admission := decide(asked, POLICY), "a-1", "none", [State.SKIPPED], "")
+    assert found.record().hit == list(admission.hit.shown())

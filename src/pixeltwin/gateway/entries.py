@@ -11,20 +11,21 @@ from pixeltwin.delivery.journal import Journal, Record, State
 from pixeltwin.gateway.consents import Said
 from pixeltwin.gateway.items import content_of
 from pixeltwin.mirror import Admission, Draft
-from pixeltwin.pixel.hit import PixelHit
+from pixeltwin.pixel.hit import PixelHit, form_of
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
 
 JOURNAL_CHARACTERS: Final = 48 * 1024  # of one hit; in-app browsers send 32 KiB
+SENT: Final = b"?"  # before a query; no JSON begins with it
 LARGE: Final = 8 * 1024  # bytes of a hit
 
 
 class Entry(NamedTuple):
     """What the journal is told of a hit and its twin. Few are looked at, so it becomes a record only then.
 
-    Until then the hit's `parameters`, as people may see them, are JSON, and the twin is the `payload` that the outbox
-    gets, empty for none: what the hit was decided with, kept for a thousand hits, would be too much for the processor's
-    caches.
+    Until then the hit's `parameters`, as people may see them, are a query or JSON, and the twin is the `payload` that
+    the outbox gets, empty for none: what the hit was decided with, kept for a thousand hits, would be too much for the
+    processor's caches.
     """
 
     record_id: str
@@ -128,11 +129,15 @@ def _referer(admission: Admission) -> str:
 
 
 def _written(hit: PixelHit) -> bytes:
-    """The parameters as people may see them: by name where that says all, else as pairs, which take longer."""
-    return orjson.dumps(hit.last if hit.is_shown else hit.shown())
+    """The parameters as people may see them: as they were sent if that may be, else as JSON, by name or as pairs."""
+    if not hit.is_shown:
+        return orjson.dumps(hit.shown())
+    return SENT + hit.query if hit.query else orjson.dumps(hit.last)
 
 
 def _read(written: bytes) -> PixelHit:
+    if written.startswith(SENT):
+        return PixelHit.of(form_of(written[len(SENT) :].decode("utf-8", "replace")))
     found = orjson.loads(written)
     return PixelHit.of(found if isinstance(found, dict) else tuple((name, value) for name, value in found))
 

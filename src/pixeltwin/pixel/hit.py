@@ -46,6 +46,7 @@ class PixelHit:
 
     `is_tidy`: every name in which a bracket opens ends where it closes. `is_hashed`: no matching data among the groups
     is anybody's in plain text. `repeating`: all parameters, if any name is there twice.
+    `query` is what they were read from, empty where there was a body or something has been changed.
     """
 
     pixel_id: Final[str]
@@ -55,16 +56,17 @@ class PixelHit:
     is_tidy: Final[bool]
     is_hashed: Final[bool]
     repeating: Final[Parameters]
+    query: Final[bytes]
 
     @classmethod
-    def of(cls, parameters: Named | Parameters) -> "PixelHit":
+    def of(cls, parameters: Named | Parameters, query: bytes = b"") -> "PixelHit":
         """The hit of these parameters. A mapping of them becomes its own."""
         last = parameters if isinstance(parameters, dict) else dict(parameters)
         repeating = parameters if isinstance(parameters, tuple) and len(parameters) > len(last) else ()
         places, matching, is_tidy = LAYOUTS[(*last,)]
         groups = {prefix: {key: last[name] for key, name in named} for prefix, named in places}
         are_hashed = all(map(is_hashed, [last[name] for name in matching]))
-        return cls(last.get("id", ""), last.get("ev", ""), last, groups, is_tidy, are_hashed, repeating)
+        return cls(last.get("id", ""), last.get("ev", ""), last, groups, is_tidy, are_hashed, repeating, query)
 
     @property
     def parameters(self) -> Parameters:
@@ -133,7 +135,7 @@ def parse_hit(request: HitRequest, limits: Limits) -> PixelHit | Skip:
         return query
     if isinstance(body := _body(request, limits), Skip):
         return body
-    return checked(PixelHit.of(_together(query, body)))
+    return checked(PixelHit.of(_together(query, body), b"" if body else request.query))
 
 
 def _together(query: Named | Parameters, body: Named | Parameters) -> Named | Parameters:
