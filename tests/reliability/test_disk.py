@@ -162,11 +162,11 @@ async def test_nothing_is_taken_while_the_disk_has_less_than_must_stay_free(smal
 
 
 class Disk(apsw.VFS):
-    """The file system below SQLite; calls in `failing` fail, those named `xRead` for the pages in `bad_pages` alone."""
+    """The file system below SQLite; calls in `failing` fail, and reads of what is `bad`: a file's number, from, to."""
 
     def __init__(self) -> None:
         self.failing: dict[str, int] = {}
-        self.bad: tuple[str, int, int] | None = None
+        self.bad: tuple[int, int, int] | None = None
         self.calls: list[str] = []
         super().__init__("failing", "unix", makedefault=True)
 
@@ -180,6 +180,7 @@ class File(apsw.VFSFile):
         self._name = name.filename() if isinstance(name, apsw.URIFilename) else name or ""
         disk.calls.append("xOpen")
         super().__init__("unix", name, flags)
+        self._number = Path(self._name).stat().st_ino if self._name else 0
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802 - apsw's name
         self._may_fail("xWrite", apsw.SQLITE_IOERR_WRITE)
@@ -190,9 +191,9 @@ class File(apsw.VFSFile):
         super().xSync(flags)
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802 - apsw's name
-        if self._disk.bad and self._name.endswith(self._disk.bad[0]):
-            _, begin, end = self._disk.bad
-            if offset < end and begin < offset + amount:
+        if self._disk.bad:
+            number, begin, end = self._disk.bad
+            if number == self._number and offset < end and begin < offset + amount:
                 raise apsw.exception_for(apsw.SQLITE_IOERR_READ)
         return super().xRead(amount, offset)
 
@@ -280,8 +281,9 @@ async def test_what_lies_on_a_bad_sector_alone_is_lost(disk: Disk, tmp_path: Pat
     outbox = await open_outbox(tmp_path)
     before = await append(outbox, named("item", 100))
     await outbox.close()
-    at = (tmp_path / "data/outbox.db").read_bytes().index(b"item 50".ljust(2000)) // 4096 * 4096
-    disk.bad = ("outbox.db", at, at + 4096)
+    path = tmp_path / "data/outbox.db"
+    at = path.read_bytes().index(b"item 50".ljust(2000)) // 4096 * 4096
+    disk.bad = (path.stat().st_ino, at, at + 4096)
     outbox = await open_outbox(tmp_path)
     names = await drain(outbox)
     lost = (await outbox.tally())[CAPI].lost
