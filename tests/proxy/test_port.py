@@ -1,8 +1,9 @@
 """The modes of `pixeltwin run` are made of what mitmproxy does not document: here is what must hold of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -173,12 +174,13 @@ class Slow(Gateway):
 
     told: asyncio.Queue[str]
 
-    async def handle(self, request: HitRequest, decide: Decide = admit) -> Handled:
+    def take(self, request: HitRequest, told: Callable[[Handled], None], decide: Decide = admit) -> None:
         self.told.put_nowait("asked")
-        await asyncio.sleep(0.3)
-        handled = await super().handle(request, decide)
+        asyncio.get_running_loop().call_later(0.3, super().take, request, partial(self._taken, told), decide)
+
+    def _taken(self, told: Callable[[Handled], None], handled: Handled) -> None:
         self.told.put_nowait("handled")
-        return handled
+        told(handled)
 
     async def close(self, seconds: float = STOP_SECONDS) -> None:
         self.told.put_nowait("closed")

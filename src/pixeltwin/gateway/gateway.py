@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import orjson
@@ -23,7 +24,7 @@ from pixeltwin.gateway.delivering import Senders
 from pixeltwin.gateway.entries import entries_of
 from pixeltwin.gateway.forgetting import Forgotten, Keepers, forget
 from pixeltwin.gateway.items import Relay, items_of
-from pixeltwin.gateway.keeping import Keeper
+from pixeltwin.gateway.keeping import Keeper, Kept
 from pixeltwin.gateway.line import Line, close_line, closed_line, open_line
 from pixeltwin.gateway.routes import Routes
 from pixeltwin.gateway.throttle import Cells
@@ -114,9 +115,15 @@ class Gateway:
             await close_line(before, but=line)
 
     async def handle(self, request: HitRequest, decide: Decide = admit) -> Handled:
-        """Decide about a request and keep what follows from it. Never raises for it.
+        """As `take`, for whoever waits."""
+        waiting: asyncio.Future[Handled] = asyncio.get_running_loop().create_future()
+        self.take(request, partial(_set, waiting), decide)
+        return await waiting
 
-        That is durable when it returns, but for what the outbox has not answered within the config's `ack_deadline`.
+    def take(self, request: HitRequest, told: Callable[[Handled], None], decide: Decide = admit) -> None:
+        """Decide about a request, keep what follows from it, and tell what was done. Never raises for it.
+
+        That is durable when it is told, but for what the outbox has not answered within the config's `ack_deadline`.
         """
         line, record_id = self._line, self.journal.next_id()
         try:
@@ -125,10 +132,25 @@ class Gateway:
             log.exception("a hit could not be read")
             admission = Admission(skip=Reason.INTERNAL_ERROR)
         relay = _relay_of(line, admission)
-        end = await self._keeper.keep(line, admission, items_of(admission, relay, request.received_at))
-        for entry in entries_of(request, admission, record_id, relay, end.states, end.detail):
-            entry.tell(self.journal)
-        return Handled(admission, record_id, relay, end.states[0], end.detail)
+        items = items_of(admission, relay, request.received_at)
+        self._keeper.keep(line, admission, items, partial(self._kept, request, admission, record_id, relay, told))
+
+    def _kept(
+        self,
+        request: HitRequest,
+        admission: Admission,
+        record_id: str,
+        relay: Relay,
+        told: Callable[[Handled], None],
+        end: Kept,
+    ) -> None:
+        """The hit is kept, in whatever way."""
+        try:
+            for entry in entries_of(request, admission, record_id, relay, end.states, end.detail):
+                entry.tell(self.journal)
+        except Exception:
+            log.exception("the journal could not be told of a hit")
+        told(Handled(admission, record_id, relay, end.states[0], end.detail))
 
     async def ingest(self, pixel_id: str, request: HitRequest) -> Ingested | Skip:
         """Keep the server events that were posted for a pixel; durable when it returns them.
@@ -248,6 +270,11 @@ class Gateway:
             from_server=True,
             config=self.config.digest,
         )
+
+
+def _set(waiting: asyncio.Future[Handled], handled: Handled) -> None:
+    if not waiting.done():
+        waiting.set_result(handled)
 
 
 def _relay_of(line: Line, admission: Admission) -> Relay:

@@ -3,7 +3,8 @@
 Each hit is counted once, when it is known what became of it. The outbox may know that after the browser.
 """
 
-from collections.abc import Awaitable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
 from typing import Final, NamedTuple, Protocol
 
@@ -15,7 +16,7 @@ from pixeltwin.gateway.consents import Said, said_by
 from pixeltwin.gateway.entries import record_of_server_event, tell_answer
 from pixeltwin.gateway.items import twin_item
 from pixeltwin.gateway.line import Line
-from pixeltwin.gateway.together import Answer, Together
+from pixeltwin.gateway.together import Answer, Hit, Together
 from pixeltwin.mirror import Admission, Draft
 from pixeltwin.pixel.request import HitRequest
 from pixeltwin.pixel.skip import Reason
@@ -65,6 +66,7 @@ class Keeper:
         self._consents: Follows | None = None
         self._appends = appends or Appends()
         self._together = Together(self._appends, self._append)
+        self._following: set[asyncio.Future[None]] = set()  # the loop itself would let go of them
 
     def use(self, outbox: Takes, consents: Follows) -> None:
         self._outbox, self._consents = outbox, consents
@@ -74,44 +76,63 @@ class Keeper:
         self._together.hand_over()
         await self._appends.flush(seconds)
 
-    async def keep(self, line: Line, admission: Admission, items: list[NewItem]) -> Kept:
-        """Keep a hit's items and do what its visitor's answer asks for; durable when it returns, unless it is late."""
-        try:
-            end = await self._keep_in_time(line, admission, items)
-        except OSError as error:
-            end = _failed(admission, error)
-        if not end.is_open:
-            _count(line, admission, end)
-        return end
+    def keep(self, line: Line, admission: Admission, items: list[NewItem], told: Callable[[Kept], None]) -> None:
+        """Keep a hit's items and do what its visitor's answer asks for; durable when that is told, unless it is late.
 
-    async def _keep_in_time(self, line: Line, admission: Admission, items: list[NewItem]) -> Kept:
-        """Raises `OSError` when the outbox took nothing."""
+        It may be told before this returns.
+        """
         said, size = said_by(admission), _size(items)
         if not (said or items):
-            return _kept(admission, [])
-        if not self._together.has_room(size):
-            return _lost(admission, Reason.OUTBOX_BUSY) if items else _skipped(admission)
-        seconds, late = line.config.server.limits.ack_deadline, partial(self._correct, line, admission)
-        if said:
-            following = self._follow_and_append(said, items)
-            appended = await self._appends.within(seconds, following, size=size, late=late)
+            self._end(line, admission, told, _kept(admission, []))
+        elif not self._together.has_room(size):
+            lost = _lost(admission, Reason.OUTBOX_BUSY) if items else _skipped(admission)
+            self._end(line, admission, told, lost)
         else:
-            appended = await self._together.append(items, size=size, seconds=seconds, late=late)
-        if appended is not None:
-            return _kept(admission, appended)
-        if items:
-            UNACKED_PASSTHROUGH.inc()
-        return _unacked(admission)
+            seconds, ended = line.config.server.limits.ack_deadline, partial(self._ended, line, admission, items, told)
+            hit = Hit(items, ended, partial(self._correct, line, admission))
+            if said:
+                following = asyncio.ensure_future(self._follow(said, hit, size, seconds))
+                self._following.add(following)
+                following.add_done_callback(self._following.discard)
+            else:
+                self._together.append(hit, size, seconds)
 
-    async def _follow_and_append(self, said: Said, items: list[NewItem]) -> list[Appended]:
+    async def _follow(self, said: Said, hit: Hit, size: int, seconds: float) -> None:
         """Carry the visitor's answer out, then append the hit's items."""
+        answer: Answer | None
+        try:
+            following = self._follow_and_append(said, hit.items)
+            answer = await self._appends.within(seconds, following, size=size, late=hit.late)
+        except Exception as error:
+            answer = error
+        hit.told(answer)
+
+    def _ended(
+        self,
+        line: Line,
+        admission: Admission,
+        items: Sequence[NewItem],
+        told: Callable[[Kept], None],
+        answer: Answer | None,
+    ) -> None:
+        """The outbox has answered, or not in time."""
+        if answer is None and items:
+            UNACKED_PASSTHROUGH.inc()
+        self._end(line, admission, told, _unacked(admission) if answer is None else _end_of(admission, answer))
+
+    def _end(self, line: Line, admission: Admission, told: Callable[[Kept], None], end: Kept) -> None:
+        if not end.is_open:
+            _count(line, admission, end)
+        told(end)
+
+    async def _follow_and_append(self, said: Said, items: Sequence[NewItem]) -> list[Appended]:
         if self._consents and await self._consents.follow(said):
             tell_answer(self._journal, said)
         return await self._append(items) if items else []
 
     def _correct(self, line: Line, admission: Admission, answer: Answer) -> None:
         """Tell how a hit was kept that went on without being."""
-        end = _late_end(admission, answer)
+        end = _end_of(admission, answer)
         LATE_APPENDS.labels(end.reason if end.reason in LOST else "kept").inc()
         if admission.skip:
             return  # which has been told
@@ -166,11 +187,14 @@ def _unacked(admission: Admission) -> Kept:
     return _skipped(admission) if admission.skip else Kept([State.UNACKED] * len(admission.twins), "", UNACKED, True)
 
 
-def _late_end(admission: Admission, answer: Answer) -> Kept:
-    """The outbox has answered after all, in whatever way."""
+def _end_of(admission: Admission, answer: Answer) -> Kept:
+    """The outbox has answered, in whatever way."""
     if isinstance(answer, OSError):
         return _failed(admission, answer)
-    return _lost(admission, Reason.INTERNAL_ERROR) if isinstance(answer, BaseException) else _kept(admission, answer)
+    if isinstance(answer, BaseException):
+        log.error("a hit could not be kept", error=repr(answer))
+        return _lost(admission, Reason.INTERNAL_ERROR)
+    return _kept(admission, answer)
 
 
 def _failed(admission: Admission, error: OSError) -> Kept:

@@ -1,7 +1,7 @@
 """What hits leave that are decided about in one turn of the event loop is appended with one call.
 
-So hits share the way to the outbox, whatever engine it is and in whatever process: one future, one message, one order
-for all of them.
+So hits share the way to the outbox, whatever engine it is and in whatever process: one task, one message, one order
+for all of them. A hit of its own has no task and no future: it is called back.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import Final
 
 from pixeltwin.delivery.outbox import Appended, NewItem
 from pixeltwin.gateway.appends import Appends
+from pixeltwin.telemetry import log
 
 MOST: Final = 100  # hits in one call; an engine looks at its room in between
 
@@ -19,33 +20,28 @@ type Answer = list[Appended] | BaseException  # what the outbox says of a hit's 
 
 @dataclass(slots=True, eq=False)
 class Hit:
-    """What a hit leaves, and who waits for it.
+    """What a hit leaves, and who hears of it.
 
-    `waiter` gets the outbox's answer, or None when the time is up. An answer that nobody waits for goes to `late`.
+    `told` gets the outbox's answer, or None when the time is up; then the answer goes to `late`.
     """
 
     items: Final[Sequence[NewItem]]
-    waiter: Final[asyncio.Future[list[Appended] | None]]
+    told: Final[Callable[[Answer | None], None]]
     late: Final[Callable[[Answer], None]]
+    is_over: bool = False
 
     def tell(self, answer: Answer) -> None:
-        if self.waiter.done():
+        if self.is_over:
             self.late(answer)
-        elif isinstance(answer, BaseException):
-            self.waiter.set_exception(answer)
         else:
-            self.waiter.set_result(answer)
+            self.is_over = True
+            self.told(answer)
 
     def let_go(self) -> None:
         """The time is up."""
-        if not self.waiter.done():
-            self.waiter.set_result(None)
-
-    def leave(self) -> None:
-        """Whoever waited has been cancelled, with an answer on the way or not."""
-        answer = None if self.waiter.cancelled() else self.waiter.exception() or self.waiter.result()
-        if answer is not None:
-            self.late(answer)
+        if not self.is_over:
+            self.is_over = True
+            self.told(None)
 
 
 class Together:
@@ -62,31 +58,15 @@ class Together:
         """Whether one more hit of so many bytes may come."""
         return self._appends.has_room(self._size + size)
 
-    async def append(
-        self, items: Sequence[NewItem], *, size: int, seconds: float, late: Callable[[Answer], None]
-    ) -> list[Appended] | None:
-        """What becomes of the items; None when that takes longer than so many seconds. Raises what the outbox raises.
-
-        An answer that comes after that is told to `late`, as it is when whoever waits is cancelled.
-        """
-        hit = self._joined(items, size, seconds, late)
-        try:
-            return await hit.waiter
-        except asyncio.CancelledError:
-            hit.leave()
-            raise
-
-    def _joined(self, items: Sequence[NewItem], size: int, seconds: float, late: Callable[[Answer], None]) -> Hit:
-        loop = asyncio.get_running_loop()
+    def append(self, hit: Hit, size: int, seconds: float) -> None:
+        """Append a hit's items, of so many bytes. It is told what becomes of them, within so many seconds."""
         if not self._hits:
             self._seconds = seconds
-            loop.call_soon(self.hand_over)
-        hit = Hit(items, loop.create_future(), late)
+            asyncio.get_running_loop().call_soon(self.hand_over)
         self._hits.append(hit)
         self._size += size
         if len(self._hits) == MOST:
             self.hand_over()
-        return hit
 
     def hand_over(self) -> None:
         """Append what was gathered."""
@@ -98,7 +78,10 @@ class Together:
 
     async def _write(self, hits: Sequence[Hit]) -> None:
         for hit, answer in zip(hits, await self._answers(hits), strict=True):
-            hit.tell(answer)
+            try:
+                hit.tell(answer)
+            except Exception:  # the others must hear all the same
+                log.exception("a hit could not be told that it was kept")
 
     async def _answers(self, hits: Sequence[Hit]) -> Sequence[Answer]:
         """The outbox's answers. Hits that it did not take together it is given one by one: a bad one fails alone."""

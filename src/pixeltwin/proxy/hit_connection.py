@@ -3,7 +3,7 @@
 A connection with anything but plain HTTP/1.1, such as TLS, is handed to mitmproxy, from the first byte of that request
 on, and is its own from then on.
 
-bytes ─ Conversation ─ front.answer ─ (the outbox has committed) ─► bytes
+bytes ─ Conversation ─ front.ask ─ (the outbox has committed) ─► bytes
 """
 
 import asyncio
@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable
 from typing import cast
 
-from pixeltwin.pixel.request import HitRequest
+from pixeltwin.pixel.answer import Answer
 from pixeltwin.proxy.callers import REFUSAL, Callers
 from pixeltwin.proxy.conversation import Conversation, Step
 from pixeltwin.proxy.front_door import FrontDoor
-from pixeltwin.proxy.turns import in_the_next_turn
 from pixeltwin.proxy.wire import request_of
 
 
@@ -30,9 +29,9 @@ class HitConnection(asyncio.Protocol):
         self._callers = callers
         self._streamed = streamed
         self._conversation = Conversation(front)
-        self._answering: asyncio.Task[None] | None = None
         self._active_at = time.monotonic()
-        self._full: asyncio.Event | None = None  # while the browser does not read its answers: set when it goes on
+        self._is_full = False  # the browser does not read its answers
+        self._unsent: Answer | None = None  # the one that waits for that
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -51,26 +50,25 @@ class HitConnection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._leave()
-        if self._full:
-            self._full.set()
 
     def pause_writing(self) -> None:
         """The browser does not read its answers: neither is it read any further."""
         self._transport.pause_reading()
-        self._full = asyncio.Event()
+        self._is_full = True
 
     def resume_writing(self) -> None:
         self._transport.resume_reading()
-        if self._full:
-            self._full.set()
-            self._full = None
+        self._is_full = False
+        if answer := self._unsent:
+            self._unsent = None
+            self._answered(answer)
 
     async def sweep(self, latest: float) -> None:
         """End what has been waiting since before `latest` (monotonic): for a reader or the rest of a request."""
         since = self._conversation.unread_since
         if since is not None and since < latest:
             self._do(self._conversation.overdue())
-        elif self._active_at < latest and (self._full or self._transport.is_closing()):
+        elif self._active_at < latest and (self._is_full or self._transport.is_closing()):
             self._transport.abort()
         elif self._active_at < latest and not self._conversation.is_answering:
             self._do(self._conversation.ended())
@@ -82,17 +80,17 @@ class HitConnection(asyncio.Protocol):
         if step.send:
             self._transport.write(step.send)
         if step.asked:
-            self._answering = in_the_next_turn(self._answer(request_of(*step.asked, self._peer)))
+            self._front.ask(request_of(*step.asked, self._peer), self._answered)
         elif step.is_foreign:
             self._hand_on()
         elif step.closes:
             self._transport.close()
 
-    async def _answer(self, request: HitRequest) -> None:
-        """Answer the request."""
-        answer = await self._front.answer(request)
-        if self._full:
-            await self._full.wait()
+    def _answered(self, answer: Answer) -> None:
+        """The request that was asked has this answer."""
+        if self._is_full:
+            self._unsent = answer
+            return
         self._active_at = time.monotonic()
         self._do(self._conversation.answered(answer))
 
