@@ -12,6 +12,7 @@ What encryption adds to an event comes first.
 
 import argparse
 import asyncio
+import hashlib
 import itertools
 import statistics
 import sys
@@ -67,8 +68,7 @@ async def produce(append: Append, numbers: Iterator[int], until: float) -> list[
     """Append one event after the other; the seconds each took."""
     waits, now = [], time.perf_counter()
     while now < until:
-        item = NewItem(destination="conversions_api", pixel_id="1", key=next(numbers).to_bytes(16), payload=PAYLOAD)
-        await append(item)
+        await append(item_of(next(numbers), pixel_id="1"))
         began, now = now, time.perf_counter()
         waits.append(now - began)
     return waits
@@ -134,10 +134,13 @@ async def compare_engines(producers: int, url: str) -> None:
 
 def waiting(numbers: range) -> list[NewItem]:
     """Of four pixels."""
-    return [
-        NewItem(destination="conversions_api", pixel_id=str(n % 4), key=n.to_bytes(16), payload=PAYLOAD)
-        for n in numbers
-    ]
+    return [item_of(number, pixel_id=str(number % 4)) for number in numbers]
+
+
+def item_of(number: int, pixel_id: str) -> NewItem:
+    """A twin: what names it and its browser comes in no order."""
+    key, subject = (hashlib.blake2b(f"{kind} {number}".encode(), digest_size=16).digest() for kind in ("key", "fbp"))
+    return NewItem("conversions_api", pixel_id, key, PAYLOAD, subject)
 
 
 async def fill(outbox: Outbox, numbers: range) -> float:
