@@ -30,18 +30,16 @@ class Hit:
     late: Final[Callable[[Answer], None]]
     is_over: bool = False
 
-    def tell(self, answer: Answer) -> None:
-        if self.is_over:
-            self.late(answer)
-        else:
-            self.is_over = True
-            self.told(answer)
-
-    def let_go(self) -> None:
-        """The time is up."""
-        if not self.is_over:
-            self.is_over = True
-            self.told(None)
+    def tell(self, answer: Answer | None) -> None:
+        """The outbox has answered, or the time is up. Never raises: other hits wait for their turn."""
+        try:
+            if not self.is_over:
+                self.is_over = True
+                self.told(answer)
+            elif answer is not None:
+                self.late(answer)
+        except Exception:
+            log.exception("a hit could not be told what became of it")
 
 
 class Together:
@@ -78,10 +76,7 @@ class Together:
 
     async def _write(self, hits: Sequence[Hit]) -> None:
         for hit, answer in zip(hits, await self._answers(hits), strict=True):
-            try:
-                hit.tell(answer)
-            except Exception:  # the others must hear all the same
-                log.exception("a hit could not be told that it was kept")
+            hit.tell(answer)
 
     async def _answers(self, hits: Sequence[Hit]) -> Sequence[Answer]:
         """The outbox's answers. Hits that it did not take together it is given one by one: a bad one fails alone."""
@@ -100,4 +95,4 @@ class Together:
 def _let_go(hits: Sequence[Hit]) -> None:
     """Their time is up, or all of them have been told."""
     for hit in hits:
-        hit.let_go()
+        hit.tell(None)

@@ -65,9 +65,9 @@ class Browsers:
         """Know what the file has, if it was not read yet."""
         if self._is_read:
             return
-        self._is_read = True
         for seq, subject in self._db.execute(ALL):
             self.enter(seq, subject)
+        self._is_read = True
 
     def enter(self, seq: int, subject: bytes) -> None:
         self._new.add(seq, subject)
