@@ -31,7 +31,7 @@ from pixeltwin.delivery.outbox import (
     Tally,
 )
 from pixeltwin.outboxes import sqlite
-from pixeltwin.outboxes.sqlite import flights, lanes, letters, pages, writer
+from pixeltwin.outboxes.sqlite import browsers, flights, lanes, lately, letters, pages, sweep, writer
 from pixeltwin.outboxes.sqlite.file import SCHEMA, VERSION, connect
 from pixeltwin.outboxes.sqlite.sharing import acquire, release
 from pixeltwin.outboxes.sqlite.store import LATE, OLDEST, PURGE, RELEASE, Store
@@ -150,7 +150,7 @@ def test_release_and_purge_scan_no_table(tmp_path: Path, statement: str, binding
 
 
 LANE: Final = "outbox_lane (destination=? AND pixel_id=? AND priority=?"
-TABLES: Final = ("outbox", "dead", "park", "seen", "leased")
+TABLES: Final = ("outbox", "dead", "park", "seen", "lately", "leased")
 
 
 @pytest.mark.parametrize(
@@ -166,6 +166,13 @@ TABLES: Final = ("outbox", "dead", "park", "seen", "leased")
         (LATE, (0.0, 9), "outbox_deadline (deadline<?)"),
         (OLDEST, (CAPI,), "outbox_pixel (destination=? AND pixel_id=? AND held=?)"),
         (flights.DOUBT, (0.0, REPEATABLE), "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)"),
+        (lately.NOTE, (1,), "PRIMARY KEY (rowid>?)"),
+        (lately.FORGET, (1, 9), "PRIMARY KEY (rowid<?)"),
+        (lately.SEEN, (CAPI, "1", apsw.carray((b"k",))), "PRIMARY KEY (destination=? AND pixel_id=? AND key=?)"),
+        (sweep.NEXT, (CAPI, "1", b"k", 9), "PRIMARY KEY ((destination,pixel_id,key)>(?,?,?))"),
+        (sweep.FORGET_UPTO, (CAPI, "1", b"k", 0.0, CAPI, "1", b"l"), "(destination,pixel_id,key)<(?,?,?))"),
+        (sweep.FORGET_REST, (CAPI, "1", b"k", 0.0), "PRIMARY KEY ((destination,pixel_id,key)>(?,?,?))"),
+        (browsers.THERE, ("[1]",), "SEARCH outbox USING INTEGER PRIMARY KEY (rowid=?)"),
         (letters.PRUNE, (0.0, 9), "dead_at (at<?)"),
         (letters.BURY, (1, "", "", 0.0, 1), "PRIMARY KEY (rowid=?)"),
         (letters.REVIVE, (1, 0.0), "PRIMARY KEY (rowid=?)"),
