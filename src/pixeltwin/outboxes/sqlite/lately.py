@@ -18,7 +18,7 @@ import apsw
 
 from pixeltwin.delivery.outbox import NewItem
 
-MANY: Final = 1 << 15  # keys, 4 MiB of memory; where a million are known, three of them share a page
+MANY: Final = 1 << 14  # keys, 4 MiB of memory with those on their way; where 500,000 are known, two share a page
 LONG: Final = 3600.0  # seconds, after which fewer than many are taken along
 PACE: Final = 4  # rows written, or as much work, for each item that comes: all is done before there are many again
 TOGETHER: Final = 128  # rows that are written in a step, 0.3 ms
