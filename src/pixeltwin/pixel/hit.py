@@ -6,7 +6,7 @@ an urlencoded form POST, and a multipart beacon. It never raises: what cannot be
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -56,7 +56,7 @@ class PixelHit:
     is_tidy: Final[bool]
     is_hashed: Final[bool]
     repeating: Final[Parameters]
-    query: Final[bytes]
+    query: Final[bytes] = field(compare=False)  # the same parameters can be written in many ways
 
     @classmethod
     def of(cls, parameters: Named | Parameters, query: bytes = b"") -> "PixelHit":
