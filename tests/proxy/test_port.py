@@ -196,3 +196,30 @@ async def test_a_stop_waits_for_the_hit_that_is_being_answered(lane):
         server.stop()
         assert await asking == b"HTTP/1.1 200 OK\r\n"
     assert [await Slow.told.get(), await Slow.told.get()] == ["handled", "closed"]
+
+
+class Patient(Gateway):
+    """Is closed only when its visitor's connection has ended."""
+
+    ended: asyncio.Event
+
+    async def close(self, seconds: float = STOP_SECONDS) -> None:
+        async with asyncio.timeout(5):
+            await self.ended.wait()
+        await super().close(seconds)
+
+
+async def test_a_stop_ends_connections_on_which_nothing_is_asked_before_the_gateway_is_closed():
+    """A hit that came after that could not be kept; its browser repeats it on another connection."""
+    Patient.ended = asyncio.Event()
+    async with served(port := free_port(), kind=Patient) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(f"GET /tr/?{hit_query()} HTTP/1.1\r\nHost: px.example\r\n\r\n".encode())
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        await asyncio.sleep(0.01)
+        server.stop()
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        Patient.ended.set()
+        writer.close()

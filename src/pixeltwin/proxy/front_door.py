@@ -153,11 +153,13 @@ class FrontDoor:
         return is_for_hits and self._is_ours(request)
 
     async def _drain(self) -> None:
-        """Stop listening at once, let requests finish, then deliver what is due: in the time that a stop may take."""
+        """Stop listening, end idle connections, let requests finish, deliver what is due: in a stop's time."""
         began = time.monotonic()
         self.is_draining = True
         proxyserver = ctx.master.addons.get("proxyserver")
         await proxyserver.servers.update([])  # not documented API: tests/proxy guard it
+        if lanes := ctx.master.addons.get("lanes"):
+            await lanes.end_idle()  # what they would ask now could not be kept; their browsers ask the next gateway
         if self._in_flight:
             self._idle = asyncio.Event()
             await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=IN_FLIGHT_SECONDS)

@@ -81,6 +81,12 @@ class Lanes:
         if handler := ctx.master.addons.get("proxyserver").connections.get(client.id):  # guarded by tests/proxy
             await handler.server_event(event)
 
+    async def end_idle(self) -> None:
+        """End the connections on which nothing is being answered."""
+        now = time.monotonic()
+        for connection in list(self._open):
+            await connection.sweep(now)
+
     async def _sweep(self) -> None:
         """End what takes too long to arrive: mitmproxy's own time-out is put off by every byte."""
         while True:
