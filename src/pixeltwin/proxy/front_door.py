@@ -68,11 +68,7 @@ class FrontDoor:
         flows.set_answer(flow, await self.answer(request), close=self.is_draining)
 
     def ask(self, request: HitRequest, tell: Tell) -> None:
-        """Answer any request, from the loop's next turn on. Never raises.
-
-        Hits that arrive in one turn of the loop are read first and then decided about, one after the other: of many
-        connections each costs a tenth less where the processor's caches hold one step's code at a time.
-        """
+        """Answer any request, from the next turn of the loop on (why: `in_the_next_turn`). Never raises."""
         self._in_flight += 1  # from now on: a stop that begins in this turn waits for it
         if not self._asked:
             asyncio.get_running_loop().call_soon(self._answer_asked)

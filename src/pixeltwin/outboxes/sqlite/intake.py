@@ -63,7 +63,7 @@ class Intake:
         self._browsers.read()
 
     def enter(self, seq: int, subject: bytes | None) -> None:
-        """There is an item of a browser that was not appended."""
+        """Know whose the item is: one that was appended, or came back from a letter."""
         if subject is not None:
             self._browsers.enter(seq, subject)
 
