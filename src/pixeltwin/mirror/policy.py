@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
+from typing import Any, Final
 
 from pixeltwin.capi.normalize import hashes
 from pixeltwin.consent.policy import ConsentPolicy
@@ -44,12 +45,16 @@ class SourcePolicy:
     only_when: Expression | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Everything that decides about a hit. `config` names the config file that says so.
 
     `admits_origin` is asked, where it is there, whether pages of an origin may send hits, `is_one_too_many` about each
     hit's pixel and its visitor's public address.
+
+    What follows from all that: `reach` has the pixels that a hit of each pixel may be sent to, itself and those of
+    rules; `paths` and `asked_elements` are what expressions ask for when a hit arrives, those of the rules and of the
+    sources, by variable; of `clean_rules` it is known beforehand that they set nothing personal.
     """
 
     pixels: Mapping[str, PixelPolicy]
@@ -68,6 +73,17 @@ class Policy:
     privacy: Privacy = field(default_factory=Privacy)
     rules: RuleSet = field(default_factory=RuleSet)
     config: str = ""
+    reach: Mapping[str, frozenset[str]] = field(init=False)
+    paths: Mapping[str, Collection[Path]] = field(init=False)
+    asked_elements: frozenset[str] = field(init=False)
+    clean_rules: frozenset[str] = field(init=False)
+    _ids: Mapping[str, str] = field(init=False)
+    _hash_values: Mapping[str, HashValues] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out now what every hit asks for: Python reads a slot quickly, and a cached property slowly."""
+        for name, made in DERIVED.items():
+            object.__setattr__(self, name, made(self))
 
     def hash_values(self, pixel_id: str) -> HashValues:
         """How customer data in plain text becomes hashes; phone numbers need the pixel's country."""
@@ -77,41 +93,48 @@ class Policy:
         """The id of a pixel that is called by its name or id; None for one that is not configured."""
         return pixel if pixel in self.pixels else self._ids.get(pixel)
 
-    @cached_property
-    def _hash_values(self) -> Mapping[str, HashValues]:
-        return {name: partial(hashes, default_country=pixel.default_country) for name, pixel in self.pixels.items()}
 
-    @cached_property
-    def reach(self) -> Mapping[str, frozenset[str]]:
-        """The pixels that a hit of each pixel may be sent to: itself, and those of rules."""
-        return {pixel_id: self._elsewhere | {pixel_id} for pixel_id in self.pixels}
+def _ids(policy: Policy) -> Mapping[str, str]:
+    return {pixel.name: pixel_id for pixel_id, pixel in policy.pixels.items()}
 
-    @property
-    def _elsewhere(self) -> frozenset[str]:
-        """The pixels that rules may send a hit of any other pixel to."""
-        named = [value for rule in self.rules.rules for value in rule.then.destinations]
-        if not all(isinstance(value, Literal) for value in named):
-            return frozenset(self.pixels)  # a data element may name any of them
-        texts = (str(value.value) for value in named if isinstance(value, Literal))
-        return frozenset(self.pixel_id(text) or text for text in texts)
 
-    @cached_property
-    def paths(self) -> Mapping[str, Collection[Path]]:
-        """What expressions ask for when a hit arrives, those of the rules and of the sources, by variable."""
-        asked = (source.only_when.paths for source in self.sources.values() if source.only_when)
-        return by_name(self.rules.paths.union(*asked))
+def _hash_values(policy: Policy) -> Mapping[str, HashValues]:
+    return {name: partial(hashes, default_country=pixel.default_country) for name, pixel in policy.pixels.items()}
 
-    @cached_property
-    def clean_rules(self) -> frozenset[str]:
-        """The rules of which it is known beforehand that they set nothing personal."""
-        return frozenset(rule.name for rule in self.rules.rules if sets_nothing_personal(rule.then, self.privacy))
 
-    @cached_property
-    def _ids(self) -> Mapping[str, str]:
-        return {pixel.name: pixel_id for pixel_id, pixel in self.pixels.items()}
+def _reach(policy: Policy) -> Mapping[str, frozenset[str]]:
+    elsewhere = _elsewhere(policy)
+    return {pixel_id: elsewhere | {pixel_id} for pixel_id in policy.pixels}
 
-    @cached_property
-    def asked_elements(self) -> frozenset[str]:
-        """The data elements that expressions ask for."""
-        asked = (source.only_when.elements for source in self.sources.values() if source.only_when)
-        return self.rules.elements.union(*asked)
+
+def _elsewhere(policy: Policy) -> frozenset[str]:
+    """The pixels that rules may send a hit of any other pixel to."""
+    named = [value for rule in policy.rules.rules for value in rule.then.destinations]
+    if not all(isinstance(value, Literal) for value in named):
+        return frozenset(policy.pixels)  # a data element may name any of them
+    texts = (str(value.value) for value in named if isinstance(value, Literal))
+    return frozenset(policy.pixel_id(text) or text for text in texts)
+
+
+def _paths(policy: Policy) -> Mapping[str, Collection[Path]]:
+    asked = (source.only_when.paths for source in policy.sources.values() if source.only_when)
+    return by_name(policy.rules.paths.union(*asked))
+
+
+def _asked_elements(policy: Policy) -> frozenset[str]:
+    asked = (source.only_when.elements for source in policy.sources.values() if source.only_when)
+    return policy.rules.elements.union(*asked)
+
+
+def _clean_rules(policy: Policy) -> frozenset[str]:
+    return frozenset(rule.name for rule in policy.rules.rules if sets_nothing_personal(rule.then, policy.privacy))
+
+
+DERIVED: Final[Mapping[str, Callable[[Policy], Any]]] = {  # in this order
+    "_ids": _ids,
+    "_hash_values": _hash_values,
+    "reach": _reach,
+    "paths": _paths,
+    "asked_elements": _asked_elements,
+    "clean_rules": _clean_rules,
+}
