@@ -40,6 +40,7 @@ def request(
         body=body,
         peer=peer,
         received_at=received_at,
+        first_party=True,
     )
 
 

@@ -6,7 +6,7 @@ from pixeltwin.capi.event import HASHED, CustomData, ServerEvent, UserData
 from pixeltwin.consent.verdict import ALLOWED
 from pixeltwin.expressions import AT_ADMISSION, AT_SEALING
 from pixeltwin.pixel.hit import Limits, PixelHit, parse_hit
-from pixeltwin.pixel.visit import Visit
+from pixeltwin.pixel.visit import NOWHERE, Visit, nothing
 from pixeltwin.rules.moment import Arrival, Sealing
 from pixeltwin.variables import BOOLEAN, LIST, SHAPES, TEXT, Fields, Shape
 from tests.factories import hit_query, request
@@ -26,7 +26,8 @@ def test_what_is_known_around_a_hit_has_these_fields_of_these_types(name):
     asked = request(hit_query())
     hit = parse_hit(asked, Limits())
     assert isinstance(hit, PixelHit)
-    seen = Arrival.SEEN[name](Arrival(Visit(asked, hit), {"event_source_url": "https://a.example"}, ALLOWED, "shop"))
+    visit = Visit(asked, hit, None, NOWHERE, nothing)
+    seen = Arrival.SEEN[name](Arrival(visit, {"event_source_url": "https://a.example"}, ALLOWED, "shop"))
     shape = SHAPES[name]
     assert isinstance(shape, Fields)
     assert shape.named.keys() == seen.keys()

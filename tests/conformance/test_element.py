@@ -54,6 +54,7 @@ def hit_request(query: Mapping[str, str], headers: Mapping[str, str], received_a
         body=b"",
         peer="",
         received_at=received_at,
+        first_party=True,
     )
 
 

@@ -29,6 +29,7 @@ def visit(
     return Visit(
         request=request(headers=headers),
         hit=PixelHit.of(tuple(parameters.items())),
+        client_ip=None,
         place=Place(country, region),
         element=elements.get,
     )

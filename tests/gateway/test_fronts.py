@@ -17,7 +17,7 @@ from pixeltwin.gateway.back import EARLY, BackJournal
 from pixeltwin.gateway.counts import Counts, add
 from pixeltwin.gateway.entries import Entry
 from pixeltwin.gateway.front import MOST_BACKLOG, Behind
-from pixeltwin.gateway.link import Kind, Link, Message, entry_of, packed_record, record_of
+from pixeltwin.gateway.link import Kind, Link, Message, entry_of, packed_entry, packed_record, record_of
 from pixeltwin.telemetry import HITS, REGISTRY, UNACKED_PASSTHROUGH
 
 KEY = st.none() | st.binary(min_size=16, max_size=16)
@@ -108,7 +108,7 @@ def entry(state: State = State.QUEUED) -> Entry:
 
 
 def test_an_entry_arrives_as_it_was():
-    found = entry_of(carried(Kind.ENTRY, entry())[1])
+    found = entry_of(carried(Kind.ENTRY, packed_entry(entry()))[1])
     assert found.record() == entry().record()
     assert found.record().state is State.QUEUED
 

@@ -70,6 +70,7 @@ def _made(path: str, now: float, *, query: bytes = b"", body: bytes = b"", conte
         body=body,
         peer="",
         received_at=now,
+        first_party=True,
     )
 
 

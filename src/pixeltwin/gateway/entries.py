@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 import orjson
 
@@ -20,7 +21,8 @@ SENT: Final = b"?"  # before a query; no JSON begins with it
 LARGE: Final = 8 * 1024  # bytes of a hit
 
 
-class Entry(NamedTuple):
+@dataclass  # frozen by its types alone, like a hit
+class Entry:
     """What the journal is told of a hit and its twin. Few are looked at, so it becomes a record only then.
 
     Until then the hit's `parameters`, as people may see them, are a query or JSON, and the twin is the `payload` that
@@ -28,19 +30,19 @@ class Entry(NamedTuple):
     processor's caches.
     """
 
-    record_id: str
-    received_at: float
-    pixel_id: str
-    parameters: bytes
-    payload: bytes
-    rules: Sequence[str]
-    origins: Mapping[str, str]
-    consent: str
-    referer: str
-    relay: str
-    state: State
-    detail: str
-    is_large: bool
+    record_id: Final[str]
+    received_at: Final[float]
+    pixel_id: Final[str]
+    parameters: Final[bytes]
+    payload: Final[bytes]
+    rules: Final[Sequence[str]]
+    origins: Final[Mapping[str, str]]
+    consent: Final[str]
+    referer: Final[str]
+    relay: Final[str]
+    state: Final[State]
+    detail: Final[str]
+    is_large: Final[bool]
 
     def tell(self, journal: Journal) -> None:
         """Of a large hit less is kept."""

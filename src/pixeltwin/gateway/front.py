@@ -19,7 +19,7 @@ from pixeltwin.gateway.entries import Entry
 from pixeltwin.gateway.gateway import FLUSH_SECONDS, STOP_SECONDS, Gateway
 from pixeltwin.gateway.items import Relay
 from pixeltwin.gateway.line import closed_line
-from pixeltwin.gateway.link import Kind, Link, Message, packed_record
+from pixeltwin.gateway.link import Kind, Link, Message, packed_entry, packed_record
 from pixeltwin.gateway.throttle import Cells
 from pixeltwin.telemetry import RECORDS_LOST, log
 
@@ -89,7 +89,7 @@ class Behind:
 
     def tell_unmade(self, entry: Entry) -> None:
         """As `tell`, for one that the back makes when somebody looks at it."""
-        self._hand_on(Kind.ENTRY, entry)
+        self._hand_on(Kind.ENTRY, packed_entry(entry))
 
     def append(self, items: Sequence[NewItem]) -> asyncio.Future[list[Appended]]:
         """As an outbox does; without a task, as this is done for every hit. Raises `OSError` when the back has gone."""

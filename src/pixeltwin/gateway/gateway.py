@@ -41,7 +41,7 @@ LAST_POSTS: Final = 2.5  # seconds before the end of those: most posts that begi
 FLUSH_SECONDS: Final = 2.0  # for the outbox to take what it was given last
 
 
-@dataclass(slots=True)  # frozen by its types alone, like a hit
+@dataclass  # frozen by its types alone, like a hit
 class Handled:
     """What was done about a request: the decision, the journal's record of it, and who relays the browser's copy.
 
@@ -130,7 +130,7 @@ class Gateway:
             admission = decide(request, line.policy, record_id=record_id, random_below=secrets.randbelow)
         except Exception:
             log.exception("a hit could not be read")
-            admission = Admission(skip=Reason.INTERNAL_ERROR)
+            admission = Admission.turned_away(Reason.INTERNAL_ERROR)
         relay = _relay_of(line, admission)
         items = items_of(admission, relay, request.received_at)
         self._keeper.keep(line, admission, items, partial(self._kept, request, admission, record_id, relay, told))

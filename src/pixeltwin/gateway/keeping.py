@@ -5,8 +5,9 @@ Each hit is counted once, when it is known what became of it. The outbox may kno
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from pixeltwin.consent.verdict import Treatment
 from pixeltwin.delivery.journal import Journal, State
@@ -32,17 +33,18 @@ STATES: Final = {
 HELD_STATES: Final = {**STATES, Appended.ACCEPTED: State.HELD}
 
 
-class Kept(NamedTuple):
+@dataclass(slots=True)  # frozen by its types alone, like a hit
+class Kept:
     """How a hit was kept. `states` are those of its twins, or one where there is none; `detail` says why to people,
     `reason` to metrics.
 
     An `is_open` end is not the last word: the outbox has not answered yet.
     """
 
-    states: Sequence[State]
-    reason: str = ""
-    detail: str = ""
-    is_open: bool = False
+    states: Final[Sequence[State]]
+    reason: Final[str] = ""
+    detail: Final[str] = ""
+    is_open: Final[bool] = False
 
 
 class Takes(Protocol):

@@ -16,6 +16,7 @@ from pixeltwin.delivery.journal import Record, State
 from pixeltwin.gateway.entries import Entry
 
 RECORD: Final = tuple(Record.__dataclass_fields__)
+ENTRY: Final = tuple(Entry.__dataclass_fields__)
 
 
 class Kind(IntEnum):
@@ -42,16 +43,20 @@ class Kind(IntEnum):
 type Message = Sequence[Any]
 
 packed_record: Final = attrgetter(*RECORD)
+packed_entry: Final = attrgetter(*ENTRY)
 
 
 def record_of(packed: Sequence[Any]) -> Record:
-    fields = dict(zip(RECORD, packed, strict=True))
-    return Record(**{**fields, "state": State(fields["state"])})
+    return Record(**_unpacked(RECORD, packed))
 
 
 def entry_of(packed: Sequence[Any]) -> Entry:
-    entry = Entry(*packed)
-    return entry._replace(state=State(entry.state))
+    return Entry(**_unpacked(ENTRY, packed))
+
+
+def _unpacked(names: Sequence[str], packed: Sequence[Any]) -> dict[str, Any]:
+    fields = dict(zip(names, packed, strict=True))
+    return {**fields, "state": State(fields["state"])}
 
 
 class Link(asyncio.Protocol):

@@ -106,6 +106,7 @@ def is_copy_of(legs: Collection[Leg], pixel_id: str, payload: bytes) -> bool:
         body=kept["body"].encode("latin-1"),
         peer="",
         received_at=0.0,
+        first_party=True,
     )
     hit = parse_hit(request, Limits())
     return isinstance(hit, PixelHit) and (pixel_id, hit.event_id) in legs

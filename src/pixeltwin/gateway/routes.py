@@ -18,6 +18,10 @@ class Routes:
     ingest: re.Pattern[str]
     hosts: frozenset[str]
 
+    def are_asked_at(self, host: str) -> bool:
+        """Whether a request to that host is for us."""
+        return host in self.hosts if self.hosts else bool(host)
+
     def posts(self, path: str) -> bool:
         """Whether JSON is posted there."""
         return bool(self.bridge.fullmatch(path) or self.ingest.fullmatch(path))

@@ -6,7 +6,6 @@ for all of them. A hit of its own has no task and no future: it is called back.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from pixeltwin.delivery.outbox import Appended, NewItem
@@ -18,17 +17,19 @@ MOST: Final = 100  # hits in one call; an engine looks at its room in between
 type Answer = list[Appended] | BaseException  # what the outbox says of a hit's items
 
 
-@dataclass(slots=True, eq=False)
 class Hit:
     """What a hit leaves, and who hears of it.
 
     `told` gets the outbox's answer, or None when the time is up; then the answer goes to `late`.
     """
 
-    items: Final[Sequence[NewItem]]
-    told: Final[Callable[[Answer | None], None]]
-    late: Final[Callable[[Answer], None]]
-    is_over: bool = False
+    def __init__(
+        self, items: Sequence[NewItem], told: Callable[[Answer | None], None], late: Callable[[Answer], None]
+    ) -> None:
+        self.items = items
+        self.told = told
+        self.late = late
+        self.is_over = False
 
     def tell(self, answer: Answer | None) -> None:
         """The outbox has answered, or the time is up. Never raises: other hits wait for their turn."""
@@ -95,4 +96,5 @@ class Together:
 def _let_go(hits: Sequence[Hit]) -> None:
     """Their time is up, or all of them have been told."""
     for hit in hits:
-        hit.tell(None)
+        if not hit.is_over:
+            hit.tell(None)

@@ -39,7 +39,7 @@ AUTOMATIC: Final = frozenset({"SubscribedButtonClick", "Microdata", "InputData"}
 type RandomBelow = Callable[[int], int]
 
 
-@dataclass(slots=True)  # frozen by its types alone, like a hit
+@dataclass  # frozen by its types alone, like a hit
 class Admission:
     """What was decided about a request.
 
@@ -49,17 +49,22 @@ class Admission:
     of it waits for the pixels in `reach`.
     """
 
-    hit: Final[PixelHit | None] = None
-    relay: Final[HitRequest | None] = None
-    withheld: Final[bool] = False
-    twins: Final[tuple[Twin, ...]] = ()
-    skip: Final[Reason | None] = None
-    because: Final[str] = ""
-    cookies: Final[tuple[SetCookie, ...]] = ()
-    verdict: Final[Verdict] = ALLOWED
-    browser: Final[str] = ""
-    reach: Final[frozenset[str]] = frozenset()
-    ruled: Final[Ruled | None] = None
+    hit: Final[PixelHit | None]
+    relay: Final[HitRequest | None]
+    withheld: Final[bool]
+    twins: Final[tuple[Twin, ...]]
+    skip: Final[Reason | None]
+    because: Final[str]
+    cookies: Final[tuple[SetCookie, ...]]
+    verdict: Final[Verdict]
+    browser: Final[str]
+    reach: Final[frozenset[str]]
+    ruled: Final[Ruled | None]
+
+    @classmethod
+    def turned_away(cls, skip: Reason, hit: PixelHit | None = None, *, withheld: bool = False) -> "Admission":
+        """Nothing is to follow from the request, and nobody was asked."""
+        return cls(hit, None, withheld, (), skip, "", (), ALLOWED, "", frozenset(), None)
 
     @property
     def drafts(self) -> tuple[Draft, ...]:
@@ -84,18 +89,18 @@ def admit(request: HitRequest, policy: Policy, *, record_id: str, random_below: 
     """Decide about a request on a hit path."""
     hit = parse_hit(request, policy.limits)
     if isinstance(hit, Skip):
-        return Admission(skip=hit.reason)
+        return Admission.turned_away(hit.reason)
     address = client_ip(request, policy.trusted_proxies)
     if away := _turned_away(hit, request, address, policy):
         return away
-    return Arriving(hit, request, address, policy, random_below).admission(record_id)
+    return Arriving(hit, request, address, policy, random_below, _as_it_is).admission(record_id)
 
 
 def admit_openbridge(request: HitRequest, policy: Policy, *, record_id: str, random_below: RandomBelow) -> Admission:
     """Decide about an OpenBridge post. There is nothing to relay: the browser sends its own copy, with the same id."""
     post = parse_openbridge(request, policy.limits, policy.hash_values)
     if not isinstance(post, OpenBridgePost):
-        return Admission(skip=post.reason)
+        return Admission.turned_away(post.reason)
     address = client_ip(request, policy.trusted_proxies)
     if away := _turned_away(post.hit, request, address, policy):
         return away
@@ -105,6 +110,10 @@ def admit_openbridge(request: HitRequest, policy: Policy, *, record_id: str, ran
 
     decided = Arriving(post.hit, request, address, policy, random_below, mapped).admission(record_id)
     return replace(decided, relay=None, withheld=False)
+
+
+def _as_it_is(event: EventJson) -> EventJson:
+    return event
 
 
 class Arriving:
@@ -117,9 +126,10 @@ class Arriving:
         address: str | None,
         policy: Policy,
         random_below: RandomBelow,
-        mapped: Callable[[EventJson], EventJson] = lambda event: event,
+        mapped: Callable[[EventJson], EventJson],
     ) -> None:
-        self.request, self.hit, self.removed = clean_hit(request, hit, policy.privacy)
+        cleaned = clean_hit(request, hit, policy.privacy)
+        self.request, self.hit, self.removed = cleaned.request, cleaned.hit, cleaned.removed
         self.policy, self.pixel_id, self.pixel = policy, hit.pixel_id, policy.pixels[hit.pixel_id]
         self.faults: list[str] = []  # elements, and conditions of sources, whose expression failed
         self.visit = _visit(self.hit, self.request, address, policy, self.faults.append)
@@ -215,7 +225,7 @@ class Arriving:
     def _targets(self) -> Iterable[Target]:
         """The pixels that get a twin, one each: a rule's own with its token, all others pixels that we know."""
         if not self.ruled.targets:
-            return [Target(self.pixel_id)]
+            return [Target(self.pixel_id, "")]
         found: dict[str, Target] = {}
         for target in self.ruled.targets:
             pixel_id = target.pixel if target.credential else self.policy.pixel_id(target.pixel)
@@ -285,13 +295,14 @@ class Arriving:
 
 def why_not(hit: PixelHit, request: HitRequest, pixel: PixelPolicy, event: EventJson) -> Reason | None:
     """Why a hit of ours, which became `event`, is relayed as it is but gets no twin."""
-    if hit.get("rqm") == "FGET" or request.path.startswith("/privacy_sandbox/"):
+    said = hit.last
+    if said.get("rqm") == "FGET" or request.path.startswith("/privacy_sandbox/"):
         return Reason.PRIVACY_SANDBOX_COPY  # the same event a second time (PROTOCOL 4.4)
-    if not pixel.automatic_events and (hit.event_name in AUTOMATIC or hit.get("es") == "automatic"):
+    if not pixel.automatic_events and (hit.event_name in AUTOMATIC or said.get("es") == "automatic"):
         return Reason.AUTOMATIC_EVENT
     if pixel.events and hit.event_name not in pixel.events:
         return Reason.EVENT_NOT_LISTED
-    if hit.get("bfs[b]") == "1":
+    if said.get("bfs[b]") == "1":
         return Reason.BOT
     if "event_source_url" not in event:
         return Reason.NO_WEB_PAGE
@@ -300,7 +311,7 @@ def why_not(hit: PixelHit, request: HitRequest, pixel: PixelPolicy, event: Event
 
 def _is_forbidden(treatment: Treatment, ids: BrowserIds) -> bool:
     """Whether consent forbids a copy. What nobody could ever release is not held."""
-    return treatment is Treatment.DROP or (treatment is Treatment.HOLD and not ids.fbp)
+    return treatment >= Treatment.HOLD and (treatment is Treatment.DROP or not ids.fbp)
 
 
 def _may_be_recognised(verdict: Verdict) -> bool:
@@ -328,7 +339,7 @@ def _turned_away(hit: PixelHit, request: HitRequest, address: str | None, policy
     if reason is None:
         return None
     shown = clean_hit(request, hit, policy.privacy).hit
-    return Admission(hit=shown, skip=reason, withheld=reason is Reason.RATE_LIMITED)
+    return Admission.turned_away(reason, shown, withheld=reason is Reason.RATE_LIMITED)
 
 
 def _stranger(hit: PixelHit, request: HitRequest, address: str | None, policy: Policy) -> Reason | None:

@@ -55,7 +55,7 @@ class Draft(NamedTuple):
         return cls._make({**DEFAULTS, **said}.values())
 
 
-@dataclass(slots=True)  # frozen by its types alone, like a hit
+@dataclass  # frozen by its types alone, like a hit
 class Twin:
     """A draft on its way into the outbox: written, and read and validated by whoever takes it out.
 

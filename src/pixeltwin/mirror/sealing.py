@@ -55,7 +55,7 @@ class Unsent:
         return f"{self.reason}: {self.ruled.because}" if self.ruled.because else str(self.reason)
 
 
-UNRULED: Final = Ruled()  # what no late rule was asked about
+UNRULED: Final = Ruled.nothing()  # what no late rule was asked about
 type Known = Mapping[str, Profile]  # what each source knows of the customer, by the source's name
 
 

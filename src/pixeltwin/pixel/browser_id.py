@@ -30,7 +30,7 @@ HOSTS: Final = 1024  # whose domain is remembered; clients make them up
 RANDOM_BELOW: Final = 2**31 - 1  # the builder's floor(random * 2147483647)
 
 
-@dataclass(slots=True)  # frozen by its types alone, like a hit
+@dataclass  # frozen by its types alone, like a hit
 class BrowserIds:
     """A visitor's ids, well-formed, None where there is none."""
 

@@ -40,7 +40,9 @@ class Limits:
     params: int = 1000
 
 
-@dataclass(slots=True)  # frozen by its types alone: one is made for each hit, and that takes four times as long
+# One is made for each hit. What is frozen takes Python four times as long to make, what has slots half as long again,
+# and so does what has defaults: those make its fields slow to read, too.
+@dataclass
 class PixelHit:
     """A hit's parameters, decoded, in the order they came, blank values and repeats kept.
 

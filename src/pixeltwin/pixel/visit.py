@@ -23,7 +23,7 @@ def nothing(name: str) -> str | None:
     return None
 
 
-@dataclass(slots=True)  # frozen by its types alone, like a hit
+@dataclass  # frozen by its types alone, like a hit
 class Visit:
     """A hit, the request that brought it, and what is known around it.
 
@@ -33,6 +33,6 @@ class Visit:
 
     request: Final[HitRequest]
     hit: Final[PixelHit]
-    client_ip: Final[str | None] = None
-    place: Final[Place] = NOWHERE
-    element: Final[Callable[[str], str | None]] = nothing
+    client_ip: Final[str | None]
+    place: Final[Place]
+    element: Final[Callable[[str], str | None]]

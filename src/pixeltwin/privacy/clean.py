@@ -7,9 +7,9 @@ names of what was touched, never a value.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pixeltwin.capi.event import CustomData, ServerEvent
 from pixeltwin.pixel.browser_id import APPENDIX
@@ -28,12 +28,13 @@ IP: Final = re.compile(rf"(.{{2,60}}?)(?:{APPENDIX})?", re.ASCII)
 IP_BITS: Final = {4: 24, 6: 48}  # what is left of an address
 
 
-class Cleaned(NamedTuple):
+@dataclass  # frozen by its types alone, like a hit
+class Cleaned:
     """A hit without personal data, as the request to relay and as what the twin is made of, and what was touched."""
 
-    request: HitRequest
-    hit: PixelHit
-    removed: tuple[str, ...]
+    request: Final[HitRequest]
+    hit: Final[PixelHit]
+    removed: Final[tuple[str, ...]]
 
 
 def clean_hit(request: HitRequest, hit: PixelHit, privacy: Privacy) -> Cleaned:
@@ -113,12 +114,13 @@ def _is_plainly_clean(request: HitRequest, hit: PixelHit, privacy: Privacy) -> b
 
     They stand on lines of their own, so that whatever is suspect in one of them is in the whole.
     """
-    if not hit.is_tidy or not hit.is_hashed or _hides_any(hit):
+    if not (hit.is_tidy and hit.is_hashed) or (hit.repeating and _hides_any(hit)):
         return False
     properties = hit.group("cd")
     if not privacy.plain_names[(*properties,)]:
         return False
-    text = "\n".join((request.header("referer"), hit.get("dl"), hit.get("rl"), *properties.values()))
+    given = hit.last
+    text = "\n".join((request.header("referer"), given.get("dl", ""), given.get("rl", ""), *properties.values()))
     return is_quiet(text, privacy) and not tells_json(text, privacy)
 
 

@@ -40,7 +40,7 @@ class Front(Protocol):
         """Called before such a request is handed to mitmproxy's layers, where it has been decided about."""
 
 
-@dataclass(slots=True)  # frozen by its types alone, as each hit takes two
+@dataclass  # frozen by its types alone, like a hit
 class Step:
     """What is to be done now: the bytes are sent, then at most one of the others.
 
@@ -48,13 +48,13 @@ class Step:
     with what is `unread`; `closes`: the connection ends.
     """
 
-    send: Final[bytes] = b""
-    asked: Final[tuple[Head, bytes] | None] = None
-    is_foreign: Final[bool] = False
-    closes: Final[bool] = False
+    send: Final[bytes]
+    asked: Final[tuple[Head, bytes] | None]
+    is_foreign: Final[bool]
+    closes: Final[bool]
 
 
-NOTHING: Final = Step()
+NOTHING: Final = Step(b"", None, is_foreign=False, closes=False)
 
 
 class Conversation:
@@ -99,7 +99,7 @@ class Conversation:
         self._reader.finish()
         if close or self._is_closed:
             return self._closed(data)
-        return self._next(data) if len(self._reader) else Step(data)
+        return self._next(data) if len(self._reader) else Step(data, None, False, False)
 
     def overdue(self) -> Step:
         """It takes too long until the request is there."""
@@ -120,16 +120,16 @@ class Conversation:
         try:
             head = self._reader.head()
             if head and not self._front.takes(head.method, head.path):
-                return Step(send, is_foreign=True)
+                return Step(send, None, is_foreign=True, closes=False)
             body = self._reader.body() if head else None
         except TooLargeError as error:
             return self._refused(error.status, send)
         except ForeignError:
-            return Step(send, is_foreign=True)
+            return Step(send, None, is_foreign=True, closes=False)
         if head is None or body is None:
-            return Step(send + self._waited_for(head))
+            return Step(send + self._waited_for(head), None, is_foreign=False, closes=False)
         self._asked, self._said_continue, self.unread_since = head, False, None
-        return Step(send, (head, body))
+        return Step(send, (head, body), False, False)
 
     def _waited_for(self, head: Head | None) -> bytes:
         """Something of the request is missing; its browser may want to hear that its body is welcome."""
@@ -146,4 +146,4 @@ class Conversation:
     def _closed(self, send: bytes = b"") -> Step:
         self._is_closed = True
         self.unread_since = None
-        return Step(send, closes=True)
+        return Step(send, None, is_foreign=False, closes=True)

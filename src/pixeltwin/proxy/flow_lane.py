@@ -25,7 +25,7 @@ class FlowLane(HitLane):
         yield from _heard(HttpRequestHook(flow))
         if flow.response is None:
             self._front.goes_on(self.context.client)
-            return Step(is_foreign=True)
+            return Step(b"", None, is_foreign=True, closes=False)
         flow.response.timestamp_start = flow.response.timestamp_end = time.time()
         yield from _heard(HttpResponseHook(flow))
         flow.live = False

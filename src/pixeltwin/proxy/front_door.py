@@ -141,12 +141,12 @@ class FrontDoor:
         return answer.NOT_FOUND
 
     def _is_ours(self, request: HitRequest) -> bool:
-        hosts = self._gateway.routes.hosts
-        return request.host in hosts if hosts else bool(request.host)
+        return self._gateway.routes.are_asked_at(request.host)
 
     def _is_hit(self, request: HitRequest) -> bool:
-        is_for_hits = request.path in self._gateway.routes.hits and request.method in flows.METHODS
-        return is_for_hits and self._is_ours(request)
+        routes = self._gateway.routes
+        is_for_hits = request.path in routes.hits and request.method in flows.METHODS
+        return is_for_hits and routes.are_asked_at(request.host)
 
     async def _drain(self) -> None:
         """Stop listening, end idle connections, let requests finish, deliver what is due: in a stop's time."""

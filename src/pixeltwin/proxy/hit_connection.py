@@ -38,7 +38,7 @@ class HitConnection(asyncio.Protocol):
         self._peer: str = transport.get_extra_info("peername")[0]
         self._is_counted = self._callers.arrives(self._peer, self._front.most_connections(self._peer))
         if not self._is_counted:
-            self._do(Step(REFUSAL, closes=True))
+            self._do(Step(REFUSAL, None, is_foreign=False, closes=True))
 
     def data_received(self, data: bytes) -> None:
         self._active_at = time.monotonic()

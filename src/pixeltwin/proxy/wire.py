@@ -3,9 +3,9 @@
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Final, NamedTuple
+from typing import Final
 
 import httptools
 
@@ -17,7 +17,7 @@ END_OF_HEAD: Final = re.compile(rb"\n\r?\n")  # also one that llhttp does not ac
 REASONS: Final[Mapping[int, str]] = {status.value: status.phrase for status in HTTPStatus}
 TLS: Final = b"\x16"  # how a handshake begins, which may be long in coming to something like the end of a head
 # headers' names as they are looked up: browsers send the same few dozen with every request
-NAMES: Final = Memo[bytes, str](lambda name: name.lower().decode("latin-1"))
+name_of: Final = Memo[bytes, str](lambda name: name.lower().decode("latin-1")).__getitem__
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 type Fields = list[tuple[bytes, bytes]]
@@ -35,21 +35,22 @@ class TooLargeError(Exception):
         self.status = status
 
 
-class Head(NamedTuple):
+@dataclass  # frozen by its types alone, like a hit
+class Head:
     """A request's head. `length` is that of the body in bytes, None when it comes in chunks.
 
     `fields` are the headers as they were sent, `headers` those that `joined_headers` makes of them.
     """
 
-    method: str
-    target: bytes
-    fields: Fields
-    headers: dict[str, str]
-    length: int | None
-    keep_alive: bool
-    expects_continue: bool
-    path: str
-    query: bytes
+    method: Final[str]
+    target: Final[bytes]
+    fields: Final[Fields]
+    headers: Final[dict[str, str]]
+    length: Final[int | None]
+    keep_alive: Final[bool]
+    expects_continue: Final[bool]
+    path: Final[str]
+    query: Final[bytes]
 
     @property
     def host(self) -> str:
@@ -59,15 +60,15 @@ class Head(NamedTuple):
         return the_host([value.decode("utf-8", "replace") for name, value in self.fields if name.lower() == b"host"])
 
 
-@dataclass(slots=True)
 class Message:
     """One request as llhttp tells it."""
 
-    target: bytes = b""
-    fields: Fields = field(default_factory=list)
-    body: bytearray = field(default_factory=bytearray)
-    has_head: bool = False
-    is_complete: bool = False
+    def __init__(self) -> None:
+        self.target = b""
+        self.fields: Fields = []
+        self.body = bytearray()
+        self.has_head = False
+        self.is_complete = False
 
     def on_url(self, target: bytes) -> None:
         self.target = target
@@ -190,7 +191,7 @@ class RequestReader:
 def request_of(head: Head, body: bytes, peer: str) -> HitRequest:
     """The request that was read just now from the TCP peer of that address."""
     # in their order: with their names it takes twice as long
-    return HitRequest(head.method, head.host, head.path, head.query, head.headers, body, peer, time.time())
+    return HitRequest(head.method, head.host, head.path, head.query, head.headers, body, peer, time.time(), True)
 
 
 def _length(headers: Mapping[str, str]) -> int | None:
@@ -205,7 +206,7 @@ def _length(headers: Mapping[str, str]) -> int | None:
 def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     """Headers by lower-case name; repeated ones joined as HTTP/2 (cookies) and RFC 9110 5.3 (others) say."""
     try:
-        joined = {NAMES[name]: value.decode() for name, value in fields}
+        joined = {name_of(name): value.decode() for name, value in fields}
     except UnicodeDecodeError:
         return _rejoined(fields)
     return joined if len(joined) == len(fields) else _rejoined(fields)
@@ -214,7 +215,7 @@ def joined_headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 def _rejoined(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for raw_name, raw_value in fields:
-        name, value = NAMES[raw_name], raw_value.decode("utf-8", "replace")
+        name, value = name_of(raw_name), raw_value.decode("utf-8", "replace")
         if name in joined:
             value = f"{joined[name]}{'; ' if name == 'cookie' else ', '}{value}"
         joined[name] = value

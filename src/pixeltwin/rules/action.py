@@ -108,7 +108,7 @@ class Action(Section):
         return bool(self.rename or self.server_event or self.custom_data)
 
 
-@dataclass(slots=True)
+@dataclass
 class Applied:
     """What a rule has set: the fields as `custom_data.value`, and those that gave nothing that can be used."""
 

@@ -6,7 +6,7 @@ expression fails does not hold, and is named.
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Final
 
@@ -20,15 +20,15 @@ from pixeltwin.rules.rule import Rule
 SAMPLES: Final = 1 << 32
 
 
-@dataclass(slots=True)  # frozen by its types alone, like a hit
+@dataclass  # frozen by its types alone, like a hit
 class Target:
     """A pixel that gets a twin. `credential` names the rule whose token it is sent with; empty: the pixel's own."""
 
     pixel: Final[str]
-    credential: Final[str] = ""
+    credential: Final[str]
 
 
-@dataclass(slots=True)
+@dataclass
 class Ruled:
     """What the rules have decided besides what they set on the event.
 
@@ -37,17 +37,22 @@ class Ruled:
     `faults` are rules, or fields of theirs (`rule: field`), that gave nothing that can be used.
     """
 
-    names: list[str] = field(default_factory=list)
-    late: list[str] = field(default_factory=list)
-    unmet: list[str] = field(default_factory=list)
-    drop: Leg | None = None
-    sampled_out: bool = False
-    because: str = ""
-    renamed: str = ""
-    targets: list[Target] = field(default_factory=list)
-    test_event_code: str = ""
-    origins: dict[str, str] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    names: list[str]
+    late: list[str]
+    unmet: list[str]
+    drop: Leg | None
+    sampled_out: bool
+    because: str
+    renamed: str
+    targets: list[Target]
+    test_event_code: str
+    origins: dict[str, str]
+    faults: list[str]
+
+    @classmethod
+    def nothing(cls) -> "Ruled":
+        """No rule has been asked yet."""
+        return cls([], [], [], None, False, "", "", [], "", {}, [])
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class RuleSet:
 
         They go on after a hit is sampled out: what they say of the browser's copy is for all hits alike.
         """
-        ruled = Ruled()
+        ruled = Ruled.nothing()
         for matches, rule in self._matching:
             if not matches(moment):
                 continue
@@ -104,7 +109,7 @@ class RuleSet:
 
     def decide_late(self, names: Iterable[str], moment: Moment, hash_values: HashValues, now: float) -> Ruled:
         """Run the late rules of these names on a twin that is sealed, as far as the config still has them."""
-        ruled = Ruled()
+        ruled = Ruled.nothing()
         for rule in (self.late[name] for name in names if name in self.late):
             if _holds(rule, moment, ruled):
                 _do(rule, moment, ruled, hash_values, now)
@@ -149,7 +154,7 @@ def _do(rule: Rule, moment: Moment, ruled: Ruled, hash_values: HashValues, now: 
 def _targets(rule: Rule, moment: Moment, ruled: Ruled) -> Iterator[Target]:
     for value in rule.then.pixels:
         if pixel := text(_guarded(rule, ruled, partial(value.read, moment))):
-            yield Target(pixel)
+            yield Target(pixel, "")
     if (other := rule.then.pixel) and (pixel := text(_guarded(rule, ruled, partial(other.id.read, moment)))):
         yield Target(pixel, rule.name if other.access_token else "")
 

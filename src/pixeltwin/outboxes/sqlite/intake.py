@@ -86,7 +86,8 @@ class Intake:
 
     def _append(self, item: NewItem, fill: float, now: float, rows: list[NewRow]) -> Appended:
         """What becomes of the item; its row is still to be written."""
-        destination, pixel_id, key = item.destination, item.pixel_id, item.key
+        # at once: one by one each takes as long as all of them
+        destination, pixel_id, key, payload, subject, hold_until, priority, deadline = item
         pixel = destination, pixel_id
         if key is not None and self._lately.accepted_at(pixel, key) > now - REMEMBERED:
             return Appended.DUPLICATE  # room or no room
@@ -95,8 +96,7 @@ class Intake:
             return Appended.SHED
         if key is not None:
             self._lately.accept(pixel, key, now)
-        held, due = (False, now) if item.hold_until is None else (True, item.hold_until)
-        payload, subject, priority, deadline = item.payload, item.subject, item.priority, item.deadline
+        held, due = (False, now) if hold_until is None else (True, hold_until)
         self._until_look -= len(payload)
         checksum = checksum_of(destination, pixel_id, key, subject, payload)
         rows.append((destination, pixel_id, key, payload, checksum, subject, held, due, now, priority, deadline))
