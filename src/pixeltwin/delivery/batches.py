@@ -3,20 +3,21 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from pixeltwin.delivery.outbox import Item
 
 
-class Ready(NamedTuple):
+@dataclass(slots=True)  # frozen by its types alone, like a hit
+class Ready:
     """An item made ready: the bytes to send. Only items of one test event code travel together; empty: none.
 
     `credential` names whose token they travel with, empty for the pixel's own; they do not mix either.
     """
 
-    payload: bytes
-    test_event_code: str = ""
-    credential: str = ""
+    payload: Final[bytes]
+    test_event_code: Final[str] = ""
+    credential: Final[str] = ""
 
 
 type Parcel = tuple[Item, Ready]

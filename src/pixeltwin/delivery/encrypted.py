@@ -69,7 +69,7 @@ class EncryptedOutbox:
             except UnreadableError as error:
                 unreadable[item.seq] = Refused(str(error))
             else:
-                items.append(item._replace(payload=payload))
+                items.append(replace(item, payload=payload))
         return items, unreadable
 
     def _shown[T: (Letter, Waiting)](self, one: T) -> T:

@@ -59,20 +59,21 @@ class Appended(StrEnum):
     SHED = "shed"
 
 
-class Item(NamedTuple):
+@dataclass(slots=True, unsafe_hash=True)  # frozen by its types alone, like a hit
+class Item:
     """An item under lease. `attempts` counts the tries that ended in a `Later` that counts.
 
     `held`: the item was to wait for a release, and its time has passed without one.
     """
 
-    seq: int
-    pixel_id: str
-    payload: bytes
-    attempts: int
-    appended_at: float
-    held: bool = False
-    priority: int = 0
-    deadline: float = math.inf
+    seq: Final[int]
+    pixel_id: Final[str]
+    payload: Final[bytes]
+    attempts: Final[int]
+    appended_at: Final[float]
+    held: Final[bool] = False
+    priority: Final[int] = 0
+    deadline: Final[float] = math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,10 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -43,24 +44,26 @@ STATES: Final[Mapping[type[Outcome], State]] = {
 _ended: Final = cache(TWINS.labels)  # a look-up of labels takes longer than counting
 
 
-class Opened(NamedTuple):
+@dataclass  # frozen by its types alone, like a hit
+class Opened:
     """An item's draft; `filled` is its event with what was remembered, `recalled` says what that is."""
 
-    item: Item
-    draft: Draft
-    filled: EventJson
-    recalled: tuple[str, ...] = ()
+    item: Final[Item]
+    draft: Final[Draft]
+    filled: Final[EventJson]
+    recalled: Final[tuple[str, ...]]
 
 
-class SealedTwin(NamedTuple):
+@dataclass  # frozen by its types alone, like a hit
+class SealedTwin:
     """What the journal's record gets of a sealed twin, should somebody look at it."""
 
-    printed: bytes  # a fifth of what the event takes as a dictionary
-    recalled: tuple[str, ...]
-    additions: Sequence[Addition]
-    ruled: Ruled
-    notes: Sequence[str]
-    rules: Sequence[str]
+    printed: Final[bytes]  # a fifth of what the event takes as a dictionary
+    recalled: Final[tuple[str, ...]]
+    additions: Final[Sequence[Addition]]
+    ruled: Final[Ruled]
+    notes: Final[Sequence[str]]
+    rules: Final[Sequence[str]]
 
     def told(self, record: Record) -> Mapping[str, Any]:
         """The record's own origins are what rules have set when the hit came."""
@@ -114,7 +117,7 @@ class Twins:
     async def _recall(self, read: Sequence[tuple[Item, Draft]]) -> list[Opened]:
         """The drafts with what is remembered of their browsers and orders, in one look-up."""
         if self._store is None:
-            return [Opened(item, draft, draft.event) for item, draft in read]
+            return [Opened(item, draft, draft.event, ()) for item, draft in read]
         keys = [self._keys(draft) for _, draft in read]
         known: Mapping[bytes, Remembered] = {}
         if asked := set(chain.from_iterable(keys)):

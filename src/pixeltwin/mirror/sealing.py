@@ -5,7 +5,7 @@ Draft ─ remembered ─ look-ups ─ verify ─ late rules ─ limits ─ refus
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from pixeltwin.capi.event import EventJson, ServerEvent
 from pixeltwin.capi.validate import Refusal, refusal, remarks
@@ -20,18 +20,19 @@ from pixeltwin.rules.moment import Sealing, consent_of
 from pixeltwin.rules.ruleset import Ruled
 
 
-class Sealed(NamedTuple):
+@dataclass  # frozen by its types alone, like a hit
+class Sealed:
     """A twin ready to be sent: the event, what sources have added to it, remarks.
 
     `rules` are all that held, early and late; `ruled` is what late ones made of it.
     """
 
-    event: EventJson
-    additions: Sequence[Addition]
-    notes: tuple[str, ...]
-    rules: tuple[str, ...]
-    test_event_code: str
-    ruled: Ruled
+    event: Final[EventJson]
+    additions: Final[Sequence[Addition]]
+    notes: Final[tuple[str, ...]]
+    rules: Final[tuple[str, ...]]
+    test_event_code: Final[str]
+    ruled: Final[Ruled]
 
     @property
     def origins(self) -> dict[str, str]:
