@@ -64,3 +64,15 @@ async def test_a_hit_that_fails_in_our_hands_is_answered_and_so_is_the_next(
     bad, good = request(hit_query(eid="bad")), request(hit_query(eid="good"))
     assert await answers(FrontDoor(gateway), bad, good) == [200, 200]
     assert [record.event_id for record in gateway.journal.latest()] == ["good"]
+
+
+@pytest.mark.parametrize("query", [hit_query(eid="a"), "no=pixel"])
+async def test_a_connection_that_fails_keeps_no_other_from_its_answer(gateway: Gateway, query: str) -> None:
+    """A hit with a twin is answered later, one without at once, in the turn of the others."""
+    front, asked = FrontDoor(gateway), request(query)
+
+    def failing(_: object) -> None:
+        raise ZeroDivisionError
+
+    front.ask(asked, failing)
+    assert await answers(front, asked, asked) == [200, 200]

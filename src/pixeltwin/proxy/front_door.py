@@ -86,7 +86,7 @@ class FrontDoor:
 
     async def _answer_other(self, request: HitRequest, tell: Tell) -> None:
         try:
-            tell(await self.answer(request))
+            _bring(tell, await self.answer(request))
         finally:
             self._is_answered()
 
@@ -96,11 +96,11 @@ class FrontDoor:
             self._gateway.take(request, partial(self._taken, tell))
         except Exception:
             self._is_answered()
-            tell(self._failed())
+            _bring(tell, self._failed())
 
     def _taken(self, tell: Tell, handled: Handled) -> None:
         self._is_answered()
-        tell(answer_hit(handled.admission.hit, handled.admission.cookies))
+        _bring(tell, answer_hit(handled.admission.hit, handled.admission.cookies))
 
     async def answer(self, request: HitRequest) -> Answer:
         """The answer to any request; never raises."""
@@ -160,3 +160,11 @@ class FrontDoor:
             self._idle = asyncio.Event()
             await asyncio.wait([asyncio.ensure_future(self._idle.wait())], timeout=IN_FLIGHT_SECONDS)
         await self._gateway.close(STOP_SECONDS - (time.monotonic() - began))
+
+
+def _bring(tell: Tell, answer: Answer) -> None:
+    """Bring an answer to its connection. Never raises: other hits wait for their turn."""
+    try:
+        tell(answer)
+    except Exception:
+        logger.exception("an answer could not be brought to its connection")
