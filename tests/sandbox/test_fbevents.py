@@ -87,11 +87,10 @@ class Shop:
     async def visit(
         self, script: str, url: str | None = None, user_agent: str = USER_AGENT, **options: Any
     ) -> AsyncIterator[Page]:
-        context = await self.browser.new_context(user_agent=user_agent)
-        page = await context.new_page()
-        await self.open(page, script, url, **options)
-        yield page
-        await context.close()
+        async with await self.browser.new_context(user_agent=user_agent) as context:
+            page = await context.new_page()
+            await self.open(page, script, url, **options)
+            yield page
 
     async def open(self, page: Page, script: str, url: str | None = None, **options: Any) -> None:
         await page.add_init_script(f"window.pageScript = {json.dumps(script)}")
