@@ -40,7 +40,7 @@ class Front(Protocol):
         """Called before such a request is handed to mitmproxy's layers, where it has been decided about."""
 
 
-@dataclass  # frozen by its types alone, like a hit
+@dataclass  # frozen by its types alone, like a hit; the two that each hit takes are made quicker without names
 class Step:
     """What is to be done now: the bytes are sent, then at most one of the others.
 
