@@ -129,7 +129,7 @@ class FrontDoor:
     async def _answer(self, request: HitRequest) -> Answer:
         if not request.path.startswith("/"):
             return answer.BAD_REQUEST
-        if not self._is_ours(request):
+        if not self._gateway.routes.are_asked_at(request.host):
             self._gateway.count_skip(Reason.FOREIGN_HOST)
             return answer.MISDIRECTED
         if self._is_hit(request):
@@ -139,9 +139,6 @@ class FrontDoor:
             return found
         self._gateway.count_skip(Reason.OTHER_PATH)
         return answer.NOT_FOUND
-
-    def _is_ours(self, request: HitRequest) -> bool:
-        return self._gateway.routes.are_asked_at(request.host)
 
     def _is_hit(self, request: HitRequest) -> bool:
         routes = self._gateway.routes
