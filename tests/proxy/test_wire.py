@@ -12,15 +12,16 @@ from pixeltwin.pixel.answer import EMPTY, Answer
 from pixeltwin.proxy.wire import ForeignError, RequestReader, TooLargeError, answer_bytes, joined_headers
 
 GET = b"GET /tr/?id=1&ev=PageView HTTP/1.1\r\nHost: px.shop.example\r\n\r\n"
-POST = b"POST /tr HTTP/1.1\r\nHost: px.shop.example\r\nContent-Length: 9\r\n\r\nid=1&ev=a"
+POST = b"POST /tr HTTP/1.1\r\nHost: px.shop.example\r\nContent-Length: 9\r\nCookie: a=b\r\n\r\nid=1&ev=a"
 CHUNKED = (
     b"POST /tr HTTP/1.1\r\nHost: px.shop.example\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"4\r\nid=1\r\n5;x=y\r\n&ev=a\r\n0\r\nTrailer: x\r\n\r\n"
 )
+HOST = {"host": "px.shop.example"}
 READ = {
-    GET: ("GET", "/tr/", b"id=1&ev=PageView", b""),
-    POST: ("POST", "/tr", b"", b"id=1&ev=a"),
-    CHUNKED: ("POST", "/tr", b"", b"id=1&ev=a"),
+    GET: ("GET", "/tr/", b"id=1&ev=PageView", HOST, b""),
+    POST: ("POST", "/tr", b"", HOST | {"content-length": "9", "cookie": "a=b"}, b"id=1&ev=a"),
+    CHUNKED: ("POST", "/tr", b"", HOST | {"transfer-encoding": "chunked"}, b"id=1&ev=a"),
 }
 
 
@@ -28,13 +29,13 @@ def reader(max_head: int = 1000, max_body: int = 1000) -> RequestReader:
     return RequestReader(max_head=max_head, max_body=max_body)
 
 
-def requests(pieces: list[bytes]) -> list[tuple[str, str, bytes, bytes]]:
+def requests(pieces: list[bytes]) -> list[tuple[str, str, bytes, dict[str, str], bytes]]:
     """What is read when a connection's bytes arrive in these pieces."""
     reading, found = reader(), []
     for piece in pieces:
         reading.receive(piece)
         while (head := reading.head()) and (body := reading.body()) is not None:
-            found.append((head.method, head.path, head.query, body))
+            found.append((head.method, head.path, head.query, head.headers, body))
             reading.finish()
     assert len(reading) == 0
     return found
@@ -77,6 +78,12 @@ def test_what_two_readers_could_understand_differently_is_not_taken(head: bytes)
     with pytest.raises(ForeignError):
         reading.head()
     assert reading.unread() == head
+
+
+@pytest.mark.parametrize("sent", [GET, POST, CHUNKED])
+def test_empty_lines_are_not_the_request_before_once_more(sent: bytes) -> None:
+    with pytest.raises(ForeignError):
+        requests([sent, b"\r\n\r\n"])
 
 
 def test_a_broken_chunk_is_not_taken() -> None:

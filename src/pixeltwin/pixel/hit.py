@@ -170,32 +170,35 @@ def _body(request: HitRequest, limits: Limits) -> Named | Parameters | Skip:
 
 
 def _form(raw: bytes, limits: Limits) -> Named | Parameters | Skip:
-    if raw.count(b"&") >= limits.params:
+    if (pairs := raw.count(b"&") + 1) > limits.params:
         return Skip(Reason.TOO_MANY_PARAMETERS)
-    return form_of(raw.decode("utf-8", "replace"))
+    return _pairs_of(raw, pairs)
 
 
-def form_of(text: str) -> Named | Parameters:
-    """What `parse_qsl` reads, blank values kept; of what browsers write in a seventh of its time."""
-    named = _read_as_json(text)
+def form_of(raw: bytes) -> Named | Parameters:
+    """What `parse_qsl` reads, blank values kept; of what browsers write in an eighth of its time."""
+    return _pairs_of(raw, raw.count(b"&") + 1)
+
+
+def _pairs_of(raw: bytes, pairs: int) -> Named | Parameters:
+    text = raw.decode("utf-8", "replace")
+    named = _read_as_json(raw, pairs) if text.isascii() and '"' not in text and "\\" not in text else None
     return tuple(parse_qsl(text, keep_blank_values=True, errors="replace")) if named is None else named
 
 
-def _read_as_json(text: str) -> Named | None:
+def _read_as_json(raw: bytes, pairs: int) -> Named | None:
     """A form as JSON, which has other marks for the same: `&`, `=` and `%3A` are `","`, `":"` and `\\u003A` there.
 
-    None for what no browser writes: marks of JSON, a code or a pair that is none, a name or a `=` once more.
+    None for what no browser writes: a code or a pair that is none, a name or a `=` once more.
     """
-    if not text.isascii() or '"' in text or "\\" in text:
-        return None
-    marked = text.replace("=", '":"').replace("&", '","').replace("+", " ").replace("%", r"\u00")
+    marked = raw.replace(b"=", b'":"').replace(b"&", b'","').replace(b"+", b" ").replace(b"%", rb"\u00")
     try:
-        found: Named = orjson.loads(f'{{"{marked}"}}')
+        found: Named = orjson.loads(b'{"' + marked + b'"}')
     except orjson.JSONDecodeError:
         return None
     if not "".join([*found, *found.values()]).isascii():  # whatever is beyond is a byte of UTF-8
         found = {_of_bytes(name): _of_bytes(value) for name, value in found.items()}
-    return found if len(found) == text.count("=") else None
+    return found if len(found) == pairs else None
 
 
 def _of_bytes(characters: str) -> str:

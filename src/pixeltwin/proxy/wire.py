@@ -61,9 +61,12 @@ class Head:
 
 
 class Message:
-    """One request as llhttp tells it."""
+    """One request as llhttp tells it, and after `begin` another."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
         self.target = b""
         self.fields: Fields = []
         self.body = bytearray()
@@ -96,7 +99,12 @@ class RequestReader:
         self._max_head = max_head
         self._max_body = max_body
         self._bytes = bytearray()  # from the first byte of the request that is being read
+        self._renew()
         self._begin()
+
+    def _renew(self) -> None:
+        self._message = Message()
+        self._parser = httptools.HttpRequestParser(self._message)
 
     def _begin(self) -> None:
         self._head: Head | None = None
@@ -119,16 +127,14 @@ class RequestReader:
     def head(self) -> Head | None:
         """The request's head, None while it is not all there. Raises `ForeignError` or `TooLargeError`."""
         if self._head is None:
-            found = END_OF_HEAD.search(self._bytes, self._searched)
-            end = found.end() if found else len(self._bytes)
-            if end > self._max_head:
+            end = _end_of_head(self._bytes, self._searched)
+            if (end or len(self._bytes)) > self._max_head:
                 raise TooLargeError(431)
-            if not found:
+            if not end:
                 if self._bytes.startswith(TLS):
                     raise ForeignError("TLS")
-                self._searched = max(0, end - 2)
+                self._searched = max(0, len(self._bytes) - 3)
                 return None
-            del found  # it would keep the bytes from growing
             self._head = self._parse(end)
         return self._head
 
@@ -151,11 +157,14 @@ class RequestReader:
     def finish(self) -> None:
         """The request was answered: what follows it is the next."""
         del self._bytes[: self._end]
+        if self._message.is_complete:
+            self._message.begin()
+        else:  # llhttp was not shown the body, and waits for it
+            self._renew()
         self._begin()
 
     def _parse(self, end: int) -> Head:
-        self._message = message = Message()
-        self._parser = parser = httptools.HttpRequestParser(message)
+        message, parser = self._message, self._parser
         try:
             parser.feed_data(self._bytes[:end])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -186,6 +195,14 @@ class RequestReader:
                 raise ForeignError(str(error)) from error
             self._end = stop
         return bytes(self._message.body)
+
+
+def _end_of_head(data: bytearray, start: int) -> int:
+    """Where the head ends that is looked for from `start` on; 0 where it does not."""
+    if (at := data.find(b"\r\n\r\n", start)) >= 0:
+        return at + 4
+    found = END_OF_HEAD.search(data, start)
+    return found.end() if found else 0
 
 
 def request_of(head: Head, body: bytes, peer: str) -> HitRequest:
