@@ -14,10 +14,10 @@ a row with customers, window by window: the cookie is verified, and ten fields o
 embedded store long before, or as they come from PostgreSQL. Each hit is another customer's, but for `visits`: there
 everybody comes back seven times, each time some two seconds later, and PostgreSQL has the cache that it has by default.
 
-CPU a hit is that of all of the server's processes, PostgreSQL's own not among them. The ratios are of it, as others may
-use the cores too: how many hits are answered in the CPU time of one of bare mitmdump's, or uvicorn's. `--backlog` adds
-a row with so many twins in the outbox before the first hit (1.5 GB of disk and some minutes for a million). Needs wrk;
-the Node peer needs npm. Reports, asserts nothing.
+CPU a hit is that of all of the server's processes, PostgreSQL's own not among them. Ratios are of hits a second, and of
+CPU, which others may use as well: how many hits are answered in the CPU time of one of bare mitmdump's, or uvicorn's.
+`--backlog` adds a row with so many twins in the outbox before the first hit (1.5 GB of disk and some minutes for a
+million). Needs wrk; the Node peer needs npm. Reports, asserts nothing.
 """
 
 import argparse
@@ -367,19 +367,20 @@ def start(subject: Subject, around: Around, stack: ExitStack) -> Running | None:
 
 def shown(all_running: Sequence[Running]) -> None:
     by_name = {running.subject.name: running for running in all_running}
-    head = ("hits/s", "of bare", "of uvicorn", "p50 ms", "p99 ms", "CPU µs", "RSS MiB", "errors")
+    head = ("hits/s", "× bare", "× uvicorn", "CPU µs", "× bare", "× uvicorn", "p50 ms", "p99 ms", "RSS MiB", "errors")
     for load in LOADS:
         rows = [running for running in all_running if load in running.windows]
         if not rows:
             continue
         print(f"\n{load[0]} connections, {load[1] if load[1] == KEEP_ALIVE else 'one for each hit'}")
         print(f"{'':30}" + "".join(f"{name:>11}" for name in head))
-        bare, ceiling = (median(by_name[name], load).cpu if name in by_name else None for name in (BARE, CEILING))
+        bases = [median(by_name[name], load) if name in by_name else None for name in (BARE, CEILING)]
         for running in rows:
             it = median(running, load)
-            ratios = [f"{base / it.cpu:.2f}" if base else "" for base in (bare, ceiling)]
-            figures = [f"{it.rate:.0f}", *ratios, f"{it.p50:.1f}", f"{it.p99:.1f}"]
-            figures += [f"{it.cpu:.0f}", f"{it.rss:.0f}", f"{it.errors:.0f}"]
+            rates = [f"{it.rate / base.rate:.2f}" if base else "" for base in bases]
+            cpus = [f"{base.cpu / it.cpu:.2f}" if base else "" for base in bases]
+            figures = [f"{it.rate:.0f}", *rates, f"{it.cpu:.0f}", *cpus, f"{it.p50:.1f}", f"{it.p99:.1f}"]
+            figures += [f"{it.rss:.0f}", f"{it.errors:.0f}"]
             print(f"{running.subject.name:30}" + "".join(f"{figure:>11}" for figure in figures))
 
 
