@@ -58,9 +58,11 @@ def faults_of(files: dict[str, bytes], promises: Promises) -> Faults:
         for name, data in files.items():
             Path(left, name).write_bytes(data)
         try:
-            return Judge(promises, asyncio.run(look(Path(left), promises))).faults()
+            faults = Judge(promises, asyncio.run(look(Path(left), promises))).faults()
         except Exception as error:  # what was corrupted fails anywhere
             return {CORRUPT: [repr(error)]}
+        aside = [file.name for file in Path(left).glob("*.damaged-*")]  # what was corrupted may have been salvaged
+        return {**faults, CORRUPT: aside} if aside else faults
 
 
 @pytest.mark.timeout(1800 if LONG else 120)
