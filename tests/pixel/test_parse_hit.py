@@ -1,11 +1,13 @@
 """parse_hit: the three encodings of the wire (PROTOCOL 3.3, 3.4), and whatever else arrives on the hit paths."""
 
+from urllib.parse import parse_qsl
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.factories import PIXEL, form, hit_query, multipart, parsed, request
 
-from pixeltwin.pixel.hit import FORM, Limits, PixelHit, parse_hit
+from pixeltwin.pixel.hit import FORM, Limits, PixelHit, form_of, parse_hit
 from pixeltwin.pixel.skip import Reason, Skip
 
 WIRE = [("id", PIXEL), ("ev", "Purchase"), ("rl", ""), ("cd[contents]", '[{"id":"a","quantity":1}]'), ("eid", "o-1")]
@@ -25,6 +27,11 @@ WIRE = [("id", PIXEL), ("ev", "Purchase"), ("rl", ""), ("cd[contents]", '[{"id":
 )
 def test_every_encoding_gives_the_same_parameters(encoded):
     assert list(parsed(encoded).parameters) == WIRE
+
+
+@given(st.text(st.sampled_from("a%=&+[]éÿ😀\ud83d2C3Bf09\0")) | st.text())
+def test_a_form_is_read_as_python_reads_one(text):
+    assert list(PixelHit.of(form_of(text)).parameters) == parse_qsl(text, keep_blank_values=True, errors="replace")
 
 
 @given(st.dictionaries(st.text(st.sampled_from("cd[]x")), st.text()))

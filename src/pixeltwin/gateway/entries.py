@@ -139,7 +139,7 @@ def _written(hit: PixelHit) -> bytes:
 
 def _read(written: bytes) -> PixelHit:
     if written.startswith(SENT):
-        return PixelHit.of(form_of(written[len(SENT) :]))
+        return PixelHit.of(form_of(written[len(SENT) :].decode("utf-8", "replace")))
     found = orjson.loads(written)
     return PixelHit.of(found if isinstance(found, dict) else tuple((name, value) for name, value in found))
 

@@ -172,26 +172,28 @@ def _body(request: HitRequest, limits: Limits) -> Named | Parameters | Skip:
 def _form(raw: bytes, limits: Limits) -> Named | Parameters | Skip:
     if (pairs := raw.count(b"&") + 1) > limits.params:
         return Skip(Reason.TOO_MANY_PARAMETERS)
-    return _pairs_of(raw, pairs)
+    return _pairs_of(raw.decode("utf-8", "replace"), pairs)
 
 
-def form_of(raw: bytes) -> Named | Parameters:
-    """What `parse_qsl` reads, blank values kept; of what browsers write in an eighth of its time."""
-    return _pairs_of(raw, raw.count(b"&") + 1)
+def form_of(text: str) -> Named | Parameters:
+    """What `parse_qsl` reads, blank values kept; of what browsers write in a small part of its time."""
+    return _pairs_of(text, text.count("&") + 1)
 
 
-def _pairs_of(raw: bytes, pairs: int) -> Named | Parameters:
-    text = raw.decode("utf-8", "replace")
-    named = _read_as_json(raw, pairs) if text.isascii() and '"' not in text and "\\" not in text else None
+def _pairs_of(text: str, pairs: int) -> Named | Parameters:
+    named = _read_as_json(text, pairs)
     return tuple(parse_qsl(text, keep_blank_values=True, errors="replace")) if named is None else named
 
 
-def _read_as_json(raw: bytes, pairs: int) -> Named | None:
+def _read_as_json(text: str, pairs: int) -> Named | None:
     """A form as JSON, which has other marks for the same: `&`, `=` and `%3A` are `","`, `":"` and `\\u003A` there.
 
-    None for what no browser writes: a code or a pair that is none, a name or a `=` once more.
+    None for what no browser writes: marks of JSON, a code or a pair that is none, a name or a `=` once more.
     """
-    marked = raw.replace(b"=", b'":"').replace(b"&", b'","').replace(b"+", b" ").replace(b"%", rb"\u00")
+    if not text.isascii() or '"' in text or "\\" in text:
+        return None
+    # in bytes: in text it takes twice as long
+    marked = text.encode().replace(b"=", b'":"').replace(b"&", b'","').replace(b"+", b" ").replace(b"%", rb"\u00")
     try:
         found: Named = orjson.loads(b'{"' + marked + b'"}')
     except orjson.JSONDecodeError:
